@@ -1,0 +1,1 @@
+"""Bench testing: a person at a bench, a live view, a verdict."""

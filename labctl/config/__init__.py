@@ -1,0 +1,1 @@
+"""Inventory and rig files: what exists, and which role it plays."""

@@ -1,0 +1,336 @@
+"""Everything that can happen on a rig, as frozen values with the units in their names.
+
+Whoever sees something happen emits one of these on the `EventBus`; the recorder, the live view and
+the tests subscribe. Events carry no key, install code or private key. EUI-64 addresses are strings
+(``aa:bb:cc:dd:ee:ff:00:11``), times are UTC microseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+class Band(enum.StrEnum):
+    """A frequency band of the HAN."""
+
+    GHZ_2_4 = "2.4 GHz"
+    MHZ_868 = "868 MHz"
+
+
+class Direction(enum.StrEnum):
+    """Who sent the frame that a link sample speaks of."""
+
+    TO_HUB = "to-hub"
+    FROM_HUB = "from-hub"
+
+
+class DeviceKind(enum.StrEnum):
+    """What a device is, as the device log names it."""
+
+    CAD = "cad"
+    IHD = "ihd"
+    PPMID = "ppmid"
+    METER = "meter"
+    OTHER = "other"
+
+
+class PairingMethod(enum.StrEnum):
+    """How a device came into the device log (requirements P1 to P4)."""
+
+    REMOTE = "remote"
+    PRE_PAIRED = "pre-paired"
+    LOCAL_CODE = "local-code"
+    CONFIRM = "confirm"
+
+
+class JoinKind(enum.StrEnum):
+    """What the trust centre saw the device do."""
+
+    JOIN = "join"
+    SECURED_REJOIN = "secured-rejoin"
+    UNSECURED_REJOIN = "unsecured-rejoin"
+
+
+class Step(enum.StrEnum):
+    """The steps of a join, in the order in which a healthy device takes them."""
+
+    BEACON_REQUEST = "beacon-request"
+    ASSOCIATION = "association"
+    TRANSPORT_KEY = "transport-key"
+    DEVICE_ANNOUNCE = "device-announce"
+    KEY_INITIATE = "key-initiate"
+    KEY_EPHEMERAL = "key-ephemeral"
+    KEY_CONFIRM = "key-confirm"
+    LINK_KEY_INSTALLED = "link-key-installed"
+    DISCOVERY = "discovery"
+    FIRST_READ = "first-read"
+
+
+class StepStatus(enum.StrEnum):
+    """How a step of a join ended."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+class JoinOutcome(enum.StrEnum):
+    """How a join attempt ended.
+
+    AUTHORISED: the device holds an established link key. REFUSED: the hub said no. FAILED: it was
+    let in but did not get through. NOT_HEARD: the window closed and nothing came; nobody's fault
+    is shown by that.
+    """
+
+    AUTHORISED = "authorised"
+    REFUSED = "refused"
+    FAILED = "failed"
+    NOT_HEARD = "not-heard"
+
+
+class Severity(enum.StrEnum):
+    """How much a note matters to the reader of a report."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Verdict(enum.StrEnum):
+    """What a run says of the product, with the rig's own troubles kept apart."""
+
+    PASS = "pass"
+    MARGINAL = "marginal"
+    FAIL = "fail"
+    INCOMPLETE = "incomplete"
+    INFRASTRUCTURE_ERROR = "infrastructure-error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened at `at_us` (UTC microseconds since the epoch)."""
+
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(Event):
+    """A rig was opened. `kind` is bench, campaign or survey; `note` is free text."""
+
+    rig: str
+    kind: str
+    simulated: bool
+    labctl_version: str
+    host: str
+    config_sha256: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded(Event):
+    """The rig was closed. `reasons` are the sentences behind the verdict, worst first."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RadioUp(Event):
+    """A coordinator runs its network. `resumed` is false when it was formed just now."""
+
+    name: str
+    driver: str
+    band: Band
+    path: str
+    eui64: str
+    page: int
+    channel: int
+    pan_id: int
+    extended_pan_id: str
+    resumed: bool
+    tx_power_dbm: int | None = None
+    serial_number: str | None = None
+    manufacturer: str | None = None
+    model: str | None = None
+    firmware: str | None = None
+    protocol_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RadioLost(Event):
+    """The stick stopped answering: infrastructure, never the device's fault."""
+
+    name: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSeen(Event):
+    """What became known of a device. Fields that are None leave what is known alone."""
+
+    eui64: str
+    name: str | None = None
+    kind: DeviceKind | None = None
+    manufacturer: str | None = None
+    model: str | None = None
+    hardware_version: str | None = None
+    firmware_version: str | None = None
+    certificate_suite: int | None = None
+    certificate_issuer: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairingArmed(Event):
+    """A device-log entry was made and its window opened."""
+
+    eui64: str
+    method: PairingMethod
+    requested_by: str
+    window_s: int
+    consent_reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairingWindowClosed(Event):
+    """The window of a pairing closed: the device is `authorised` by then, or not."""
+
+    eui64: str
+    authorised: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairingRemoved(Event):
+    """A device-log entry was removed."""
+
+    eui64: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinStarted(Event):
+    """A join attempt. `join` numbers attempts within a run and ties the next two events to it."""
+
+    join: int
+    eui64: str
+    kind: JoinKind
+    band: Band
+    page: int
+    channel: int
+    nwk: int | None = None
+    parent_nwk: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinStepTaken(Event):
+    """One step of a join. `elapsed_us` is counted from the step before it, 0 for the first."""
+
+    join: int
+    step: Step
+    elapsed_us: int
+    status: StepStatus = StepStatus.OK
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinEnded(Event):
+    """The end of a join attempt; `cause` says why whenever it is not AUTHORISED."""
+
+    join: int
+    outcome: JoinOutcome
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkSample(Event):
+    """One frame heard. `rssi_dbm` is None where the radio does not tell (ZNP)."""
+
+    eui64: str
+    radio: str
+    direction: Direction
+    page: int
+    channel: int
+    lqi: int
+    rssi_dbm: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadScheduleDeclared(Event):
+    """What a device under test should read, and how punctually."""
+
+    eui64: str
+    name: str
+    cluster_id: int
+    attributes: tuple[int, ...]
+    period_ms: int
+    tolerance_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadServed(Event):
+    """A device read from the hub (or the hub from a device), and what it was told.
+
+    `attributes` are attribute ids of a Read Attributes, empty for cluster commands; `command_id`
+    is the cluster-specific command, or None for a Read Attributes. `status` is the worst ZCL status
+    in the answer (0 SUCCESS), or None when no answer was sent. `latency_us` runs from the request
+    leaving the driver to the answer entering it; for reads by the hub, to the answer's arrival.
+    """
+
+    eui64: str
+    initiator: str  # "device" or "hub"
+    endpoint: int
+    cluster_id: int
+    attributes: tuple[int, ...]
+    command_id: int | None
+    status: int | None
+    latency_us: int
+    aps_encrypted: bool
+    schedule: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused(Event):
+    """The hub refused a request. `layer` is nwk, aps, zdo, zcl or application."""
+
+    eui64: str
+    layer: str
+    cause: str
+    endpoint: int | None = None
+    cluster_id: int | None = None
+    command_id: int | None = None
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note(Event):
+    """Anything else worth keeping. `kind` is a short stable word; `detail` is JSON-ready."""
+
+    kind: str
+    severity: Severity = Severity.INFO
+    eui64: str | None = None
+    detail: dict[str, object] = field(default_factory=dict)
+
+
+Subscriber = Callable[[Event], None]
+
+
+class EventBus:
+    """Hands each event to every subscriber, at once and in order of subscription.
+
+    Subscribers are called in the emitter's own turn, so they must be quick and must not raise;
+    an exception of theirs is a bug and goes through to the emitter.
+    """
+
+    def __init__(self) -> None:
+        self._subscribers: list[Subscriber] = []
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Start calling `subscriber`; the returned function ends it."""
+        self._subscribers.append(subscriber)
+        return lambda: self._subscribers.remove(subscriber)
+
+    def emit(self, event: Event) -> None:
+        """Tell everybody."""
+        for subscriber in tuple(self._subscribers):
+            subscriber(event)

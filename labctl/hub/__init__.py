@@ -1,0 +1,1 @@
+"""The communications hub: device log, trust centre, key establishment, cluster services."""

@@ -1,0 +1,1 @@
+"""Meters behind the hub: their state as a function of time."""

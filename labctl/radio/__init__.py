@@ -1,0 +1,1 @@
+"""Radios: the `Coordinator` interface and its implementations."""

@@ -1,0 +1,194 @@
+"""What the hub asks of a radio, whatever driver is behind it.
+
+The hub imports this module and nothing else of `radio/`. Implementations: `radio/ezsp/`.
+"""
+
+from __future__ import annotations
+
+import abc
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from labctl.events import Band, JoinKind
+from labctl.secret import Secret
+from labctl.smart_energy.eui64 import Eui64
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointDescriptor:
+    """A simple descriptor that the NCP is to answer discovery with (R22 2.3.2.5)."""
+
+    endpoint: int
+    device_id: int
+    server_clusters: tuple[int, ...]
+    client_clusters: tuple[int, ...] = ()
+    profile_id: int = 0x0109
+    device_version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSettings:
+    """How to form the network, when the radio holds none. None means: choose at random."""
+
+    band: Band
+    page: int
+    channel: int
+    tx_power_dbm: int
+    pan_id: int | None = None
+    extended_pan_id: Eui64 | None = None
+    max_devices: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class RadioState:
+    """The radio as it runs. `resumed` is false when the network was formed by this start."""
+
+    name: str
+    driver: str
+    path: str
+    eui64: Eui64
+    band: Band
+    page: int
+    channel: int
+    pan_id: int
+    extended_pan_id: Eui64
+    resumed: bool
+    tx_power_dbm: int | None = None
+    serial_number: str | None = None
+    manufacturer: str | None = None
+    model: str | None = None
+    firmware: str | None = None
+    protocol_version: int | None = None
+    key_table_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A packet that the NCP handed up.
+
+    `eui64` is None while the sender's address is not known. `aps_encrypted` is true only when the
+    frame carried APS security *and* the NCP decrypted it with that device's link key.
+    """
+
+    nwk: int
+    eui64: Eui64 | None
+    source_endpoint: int
+    destination_endpoint: int
+    profile_id: int
+    cluster_id: int
+    data: bytes
+    aps_encrypted: bool
+    broadcast: bool
+    lqi: int
+    rssi_dbm: int | None
+    aps_counter: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A unicast to one device. `aps_ack` asks for an APS acknowledgement (SE always does)."""
+
+    nwk: int
+    source_endpoint: int
+    destination_endpoint: int
+    cluster_id: int
+    data: bytes
+    profile_id: int = 0x0109
+    aps_encrypt: bool = False
+    aps_ack: bool = True
+
+
+class JoinDecision(enum.StrEnum):
+    """What the NCP's trust centre did with a joiner. It decides alone and tells afterwards."""
+
+    KEY_SENT = "key-sent"
+    NO_ACTION = "no-action"
+    DENIED = "denied"
+
+
+@dataclass(frozen=True, slots=True)
+class JoinSeen:
+    """The NCP's trust centre dealt with a joiner."""
+
+    eui64: Eui64
+    nwk: int
+    kind: JoinKind
+    decision: JoinDecision
+    parent_nwk: int
+
+
+class CoordinatorListener(abc.ABC):
+    """What a radio tells whoever drives it. Called on the event loop; must not block or raise."""
+
+    @abc.abstractmethod
+    def packet_received(self, packet: Incoming) -> None:
+        """A packet for an endpoint of ours, or a ZDO request that the host is to answer."""
+
+    @abc.abstractmethod
+    def join_seen(self, join: JoinSeen) -> None:
+        """A join or rejoin was let in or refused by the NCP."""
+
+    @abc.abstractmethod
+    def device_left(self, eui64: Eui64, nwk: int) -> None:
+        """A device left the network."""
+
+    @abc.abstractmethod
+    def connection_lost(self, cause: str) -> None:
+        """The stick is gone or in a failed state. Nothing more will come."""
+
+
+class Coordinator(abc.ABC):
+    """A coordinator and Smart Energy trust centre on a stick.
+
+    Raises `RigError` when the stick cannot do what is asked, `DeliveryError` when a frame did not
+    arrive. All methods are coroutines on the hub's event loop.
+    """
+
+    @abc.abstractmethod
+    async def start(
+        self, settings: NetworkSettings, endpoints: Sequence[EndpointDescriptor]
+    ) -> RadioState:
+        """Open the port; resume the network that the radio holds, or form one; register endpoints.
+
+        Joining is closed afterwards, whatever the firmware's default.
+        """
+
+    @abc.abstractmethod
+    async def stop(self) -> None:
+        """Close the window and the port. The network stays in the radio. Safe to call twice."""
+
+    @abc.abstractmethod
+    def listen(self, listener: CoordinatorListener) -> None:
+        """Set the one listener. To be called before `start`."""
+
+    @abc.abstractmethod
+    async def permit_joining(self, seconds: int) -> None:
+        """Let devices associate for 1 to 254 s from now; 0 closes. Who may is up to the keys."""
+
+    @abc.abstractmethod
+    async def link_keys(self) -> dict[Eui64, Secret]:
+        """The link keys that the radio holds, by partner."""
+
+    @abc.abstractmethod
+    async def install_link_key(self, eui64: Eui64, key: Secret) -> None:
+        """Store the 16-octet link key of a device, in place of any other. Survives a reset."""
+
+    @abc.abstractmethod
+    async def erase_link_key(self, eui64: Eui64) -> None:
+        """Forget a device's link key. Not an error when there is none."""
+
+    @abc.abstractmethod
+    async def send(self, packet: Outgoing) -> None:
+        """Send a unicast, in fragments where it is too long, and wait for its delivery.
+
+        Raises `DeliveryError`.
+        """
+
+    @abc.abstractmethod
+    async def remove_device(self, eui64: Eui64, nwk: int) -> None:
+        """Send an APS Remove Device (R22 4.4.5)."""
+
+    @abc.abstractmethod
+    async def counters(self) -> dict[str, int]:
+        """The firmware's own counters since its last reset, by name."""

@@ -1,0 +1,1 @@
+"""SQLite: schema and migrations, the recorder that subscribes to events, and queries."""

@@ -1,0 +1,1 @@
+"""Smart Energy as pure values: no I/O, no clock, no event loop."""
