@@ -1,0 +1,101 @@
+"""The NCP's link key table, where a Smart Energy trust centre keeps its devices' keys.
+
+The table is in flash, has no timeout and survives a reset. The transient table does neither, and
+which of the two wins for one device is not public: labctl never fills both.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bellows.types as t
+
+from labctl.errors import RigError
+from labctl.secret import Secret
+from labctl.smart_energy.eui64 import Eui64
+
+_NO_ENTRY = 0xFF
+_NOBODY = Eui64("00" * 8)
+
+
+def driver_eui64(eui64: Eui64) -> t.EUI64:
+    """The driver's own type for an EUI-64."""
+    value, _ = t.EUI64.deserialize(eui64.little_endian)
+    return value
+
+
+class LinkKeyTable:
+    """Reads and writes the key table through one EZSP connection.
+
+    From EZSP 12 the host names the index (`importLinkKey` does not allocate); before that the NCP
+    finds it (`addOrUpdateKeyTableEntry`).
+    """
+
+    def __init__(self, ezsp: Any, *, radio: str) -> None:
+        self._ezsp = ezsp
+        self._radio = radio
+
+    async def read(self) -> dict[Eui64, Secret]:
+        """Every link key in the table, by partner."""
+        return {
+            Eui64(str(key.partner_ieee)): Secret(key.key.serialize())
+            async for key in self._ezsp.read_link_keys()
+        }
+
+    async def write(self, eui64: Eui64, key: Secret) -> None:
+        """Store `key` for `eui64` in place of any other, and read it back.
+
+        Raises `RigError` when the table is full or the NCP keeps something else. Storing resets
+        the partner's incoming frame counter to 0 (UG100).
+        """
+        partner = driver_eui64(eui64)
+        value = t.KeyData(key.reveal())
+        if "importLinkKey" in self._ezsp._protocol.COMMANDS:
+            index = await self._find(eui64)
+            if index is None:
+                index = await self._find(_NOBODY)
+            if index is None:
+                raise self._full()
+            (status,) = await self._ezsp.importLinkKey(index=index, address=partner, key=value)
+        else:
+            (status,) = await self._ezsp.addOrUpdateKeyTableEntry(
+                address=partner, linkKey=True, keyData=value
+            )
+        if t.sl_Status.from_ember_status(status) != t.sl_Status.OK:
+            raise RigError(
+                f"the NCP did not store the link key of {eui64}: {status!r}",
+                where=self._radio,
+                mend="read the key table's size with `labctl rig show`; a full table refuses keys",
+            )
+        if (await self.read()).get(eui64) != key:
+            raise RigError(
+                f"the NCP says it stored the link key of {eui64}, but holds another one",
+                where=self._radio,
+                mend="the firmware's key table does not work as EZSP describes it: "
+                "update the firmware",
+            )
+
+    async def erase(self, eui64: Eui64) -> None:
+        """Forget the key of `eui64`, if there is one."""
+        index = await self._find(eui64)
+        if index is not None:
+            await self._ezsp.eraseKeyTableEntry(index=index)
+
+    async def size(self) -> int:
+        """How many keys the table takes, as the NCP has really set it."""
+        status, size = await self._ezsp.getConfigurationValue(
+            configId=t.EzspConfigId.CONFIG_KEY_TABLE_SIZE
+        )
+        return int(size) if t.sl_Status.from_ember_status(status) == t.sl_Status.OK else 0
+
+    async def _find(self, eui64: Eui64) -> int | None:
+        """The index of a partner's key; for the all-zero address, the first free index."""
+        (index,) = await self._ezsp.findKeyTableEntry(address=driver_eui64(eui64), linkKey=True)
+        return None if index == _NO_ENTRY else int(index)
+
+    def _full(self) -> RigError:
+        return RigError(
+            "the NCP's link key table is full",
+            where=self._radio,
+            mend="unpair a device, or use firmware with a larger CONFIG_KEY_TABLE_SIZE",
+        )
