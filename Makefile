@@ -1,0 +1,50 @@
+# Two commands for people: `make bench` shows the whole job without hardware, `make test` checks it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(VENV)/.run-installed
+DEV := $(VENV)/.dev-installed
+
+.DEFAULT_GOAL := help
+.PHONY: help bench test lint types pytest benchmark campaign-kill fuzz clean
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "labctl needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "Python's venv module is missing. On Debian: apt install python3-venv" >&2; exit 1; }
+
+$(RUN): $(VENV)/pyvenv.cfg requirements/run.txt pyproject.toml
+	@echo "installing labctl into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/run.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): $(RUN) requirements/test.txt
+	@echo "installing what the tests need ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/test.txt
+	@touch $@
+
+bench: $(RUN)  ## pair a virtual IHD and CAD, serve them for 24 h of rig time, report
+	@$(BIN)/labctl bench rigs/virtual.yaml
+
+test: lint types pytest  ## all tests, lint and types
+
+lint: $(DEV)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(DEV)
+	@$(BIN)/mypy
+
+pytest: $(DEV)
+	@$(BIN)/pytest -n 2 --dist loadgroup
+
+benchmark: $(DEV)  ## ratios of docs/performance.md, each measured in one run
+	@for f in benchmarks/bench_*.py; do $(BIN)/python $$f || exit 1; done
+
+clean:  ## remove the virtual environment and what runs left behind
+	rm -rf $(VENV) reports labctl.db labctl.db-shm labctl.db-wal .labctl
