@@ -257,7 +257,11 @@ class LinkSample(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadScheduleDeclared(Event):
-    """What a device under test should read, and how punctually."""
+    """What a device under test should read, and how punctually.
+
+    `endpoint` is the hub's endpoint to be read (electricity and gas are both Metering), or None
+    when any will do.
+    """
 
     eui64: str
     name: str
@@ -265,6 +269,7 @@ class ReadScheduleDeclared(Event):
     attributes: tuple[int, ...]
     period_ms: int
     tolerance_ms: int
+    endpoint: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,1 +1,4 @@
-"""SQLite: schema and migrations, the recorder that subscribes to events, and queries."""
+"""SQLite: schema and migrations, the recorder, queries.
+
+`Recorder` writes what the event bus carries; `queries` reads it for reports and verdicts.
+"""
