@@ -8,7 +8,7 @@ from labctl.meters.electricity import ElectricityMeter
 from labctl.meters.gas import GasMeter, GasProxy
 from labctl.meters.meter import Fuel, Meter, Reading
 from labctl.meters.profile import LoadProfile, ProfileShape
-from labctl.meters.tariff import ActivePrice, Tariff, Tier
+from labctl.meters.tariff import ActivePrice, Tariff, Tier, pence
 
 __all__ = [
     "ActivePrice",
@@ -22,4 +22,5 @@ __all__ = [
     "Reading",
     "Tariff",
     "Tier",
+    "pence",
 ]

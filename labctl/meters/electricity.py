@@ -20,7 +20,7 @@ class ElectricityMeter(Meter):
         name: str,
         mpxn: str,
         serial_number: str,
-        tariff: Tariff,
+        tariff: Tariff | None,
         profile: LoadProfile,
         start_wh: int,
     ) -> None:

@@ -29,7 +29,7 @@ class GasMeter(Meter):
         name: str,
         mpxn: str,
         serial_number: str,
-        tariff: Tariff,
+        tariff: Tariff | None,
         profile: LoadProfile,
         start_litres: int,
         calorific_value: int = 39_50,

@@ -36,12 +36,13 @@ class Reading:
 class Meter(abc.ABC):
     """A meter that the hub shows to devices.
 
-    `name` is what the rig file calls it; `mpxn` is the site id (MPAN or MPRN).
+    `name` is what the rig file calls it; `mpxn` is the site id (MPAN or MPRN). Without a `tariff`
+    no price is published.
     """
 
     fuel: Fuel
 
-    def __init__(self, *, name: str, mpxn: str, serial_number: str, tariff: Tariff) -> None:
+    def __init__(self, *, name: str, mpxn: str, serial_number: str, tariff: Tariff | None) -> None:
         """Raise `ValueError` for ids too long for the air (32 and 24 octets)."""
         if len(mpxn.encode()) > 32:
             raise ValueError(f"MPxN {mpxn!r} is longer than 32 octets")

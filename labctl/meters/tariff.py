@@ -1,6 +1,7 @@
 """Tariffs: unit prices by time of day, and a standing charge.
 
-Prices are integers of 10^-5 pounds (a thousandth of a penny), as GB meters publish them.
+Prices are integers of 10^-5 pounds (a thousandth of a penny), as GB meters publish them. Meters
+switch tiers by UTC.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ PRICE_TRAILING_DIGITS = 5
 """Prices count 10^-5 of the currency's unit."""
 _LABEL_OCTETS = 12
 _NAME_OCTETS = 24
+_DAY_MINUTES = DAY_S // 60
 
 
 def pence(value: float) -> int:
@@ -24,11 +26,21 @@ def pence(value: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """A price that holds from `from_minute` (of the UTC day, 0 to 1439) to the next tier's."""
+    """A time of day with a price of its own, from `start_minute` to before `end_minute`.
+
+    Minutes of the UTC day, 0 to 1439. An end at or before the start means the next day.
+    """
 
     label: str
     unit_price: int
-    from_minute: int = 0
+    start_minute: int
+    end_minute: int
+
+    def holds(self, minute: int) -> bool:
+        """Whether the tier is in force at a minute of the day."""
+        if self.start_minute < self.end_minute:
+            return self.start_minute <= minute < self.end_minute
+        return minute >= self.start_minute or minute < self.end_minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +58,9 @@ class ActivePrice:
 class Tariff:
     """What a supplier charges for one fuel.
 
-    `unit_price` and `standing_charge` (a day's) are in 10^-5 pounds. Without `tiers` the unit
-    price holds all day. Tiers are numbered from 1 in the order given, which must be that of the
-    day. `start_s` is when the tariff came into force (UTC seconds).
+    `unit_price` (a kWh) and `standing_charge` (a day) are in 10^-5 pounds. The unit price is tier
+    1 and holds whenever none of `tiers` does; those are tiers 2, 3, ... and the first that holds
+    wins. `start_s` is when the tariff came into force (UTC seconds).
     """
 
     name: str
@@ -58,48 +70,60 @@ class Tariff:
     tiers: tuple[Tier, ...] = ()
     provider_id: int = 1
     tariff_id: int = 1
-    _in_force: tuple[Tier, ...] = field(init=False, repr=False, compare=False, default=())
+    _switches: tuple[tuple[int, int], ...] = field(
+        init=False, repr=False, compare=False, default=()
+    )
 
     def __post_init__(self) -> None:
-        """Raise `ValueError` for names too long for the air and tiers out of order."""
-        tiers = self.tiers or (Tier(self.name[:_LABEL_OCTETS], self.unit_price),)
+        """Raise `ValueError` for labels too long for the air, odd times and prices."""
         if len(self.name.encode()) > _NAME_OCTETS:
             raise ValueError(f"tariff name {self.name!r} is longer than {_NAME_OCTETS} octets")
-        for tier in tiers:
+        for tier in self.tiers:
             if len(tier.label.encode()) > _LABEL_OCTETS:
                 raise ValueError(f"tier label {tier.label!r} is longer than {_LABEL_OCTETS} octets")
-            if not 0 <= tier.from_minute < DAY_S // 60:
-                raise ValueError(f"tier {tier.label!r} starts outside the day")
-        starts = [tier.from_minute for tier in tiers]
-        if starts != sorted(set(starts)):
-            raise ValueError(f"the tiers of {self.name!r} are not in the order of the day")
-        if any(not 0 <= price < 2**32 for price in (self.standing_charge, *self.prices_of(tiers))):
+            if not (0 <= tier.start_minute < _DAY_MINUTES and 0 <= tier.end_minute < _DAY_MINUTES):
+                raise ValueError(f"tier {tier.label!r} starts or ends outside the day")
+        if not all(0 <= price < 2**32 for price in (self.standing_charge, *self.unit_prices)):
             raise ValueError(f"a price of {self.name!r} does not fit 32 bits")
-        object.__setattr__(self, "_in_force", tiers)
-
-    @staticmethod
-    def prices_of(tiers: tuple[Tier, ...]) -> tuple[int, ...]:
-        """The unit prices of tiers, in their order."""
-        return tuple(tier.unit_price for tier in tiers)
+        object.__setattr__(self, "_switches", self._find_switches())
 
     @property
-    def tiers_in_use(self) -> tuple[Tier, ...]:
-        """The tiers, at least one."""
-        return self._in_force
+    def labels(self) -> tuple[str, ...]:
+        """The labels of tiers 1, 2, ..."""
+        return (self.name[:_LABEL_OCTETS], *(tier.label for tier in self.tiers))
+
+    @property
+    def unit_prices(self) -> tuple[int, ...]:
+        """The unit prices of tiers 1, 2, ..."""
+        return (self.unit_price, *(tier.unit_price for tier in self.tiers))
 
     def price_at(self, utc_s: int) -> ActivePrice:
         """The price in force at `utc_s`."""
-        tiers = self._in_force
-        if len(tiers) == 1:
-            only = tiers[0]
-            return ActivePrice(1, only.label, only.unit_price, self.start_s, None)
+        if not self._switches:
+            return self._price(self._tier_at_minute(0), self.start_s, None)
         midnight = utc_s - utc_s % DAY_S
-        starts = [
-            (midnight + days * DAY_S + tier.from_minute * 60, number, tier)
-            for days in (-1, 0, 1)
-            for number, tier in enumerate(tiers, 1)
-        ]
-        current = max(i for i, (start, _, _) in enumerate(starts) if start <= utc_s)
-        start, number, tier = starts[current]
-        end = starts[current + 1][0]
-        return ActivePrice(number, tier.label, tier.unit_price, max(start, self.start_s), end)
+        minute = (utc_s - midnight) // 60
+        passed = [switch for switch in self._switches if switch[0] <= minute]
+        ahead = [switch for switch in self._switches if switch[0] > minute]
+        start, tier = passed[-1] if passed else self._switches[-1]
+        start_s = midnight + start * 60 - (0 if passed else DAY_S)
+        end = ahead[0][0] if ahead else self._switches[0][0] + _DAY_MINUTES
+        return self._price(tier, max(start_s, self.start_s), midnight + end * 60)
+
+    def _price(self, tier: int, start_s: int, end_s: int | None) -> ActivePrice:
+        return ActivePrice(tier, self.labels[tier - 1], self.unit_prices[tier - 1], start_s, end_s)
+
+    def _tier_at_minute(self, minute: int) -> int:
+        for number, tier in enumerate(self.tiers, 2):
+            if tier.holds(minute):
+                return number
+        return 1
+
+    def _find_switches(self) -> tuple[tuple[int, int], ...]:
+        """The minutes of the day at which the tier changes, and to which; none when it never does."""
+        edges = sorted({m for tier in self.tiers for m in (tier.start_minute, tier.end_minute)})
+        return tuple(
+            (minute, self._tier_at_minute(minute))
+            for minute in edges
+            if self._tier_at_minute(minute) != self._tier_at_minute((minute - 1) % _DAY_MINUTES)
+        )
