@@ -3,9 +3,9 @@
 An element is an integer whose bit i is the coefficient of x^i. Addition is ``^`` and needs no
 method. Python has no carry-less multiplication, so two things that its integers do fast stand in:
 
-* a product is a comb over the hexadecimal digits of one factor, with the sixteen small multiples
-  of the other in a table (Hankerson, Menezes, Vanstone, *Guide to Elliptic Curve Cryptography*,
-  algorithm 2.36);
+* a product is made digit by digit of one factor in hexadecimal, with the sixteen small multiples
+  of the other in a table (compare Hankerson, Menezes, Vanstone, *Guide to Elliptic Curve
+  Cryptography*, algorithm 2.36);
 * a square merely spreads the bits, and reading the binary digits in base 4 does that.
 
 None of it runs in constant time. That is right for a laboratory's certificates, and one more

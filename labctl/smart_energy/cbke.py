@@ -19,14 +19,12 @@ One machine is one attempt with one partner. Another attempt takes another machi
 
 from __future__ import annotations
 
-import enum
 import hmac
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from labctl.events import Step
-from labctl.secret import Secret
+from labctl.smart_energy.cbke_actions import Action, Established, Role, Send, State, Terminated
 from labctl.smart_energy.cbke_messages import (
     CommandId,
     ConfirmKey,
@@ -68,24 +66,6 @@ DEFAULT_WAIT_S = 10
 """What a Terminate of ours asks the partner to wait before another attempt."""
 
 
-class Role(enum.StrEnum):
-    """Which side of the exchange this is."""
-
-    INITIATOR = "initiator"
-    RESPONDER = "responder"
-
-
-class State(enum.StrEnum):
-    """Where the exchange stands. AWAITING_x: the partner's message x comes next."""
-
-    IDLE = "idle"
-    AWAITING_INITIATE = "awaiting-initiate"
-    AWAITING_EPHEMERAL_DATA = "awaiting-ephemeral-data"
-    AWAITING_CONFIRM_KEY = "awaiting-confirm-key"
-    ESTABLISHED = "established"
-    TERMINATED = "terminated"
-
-
 _AWAITED = {
     State.AWAITING_INITIATE: CommandId.INITIATE,
     State.AWAITING_EPHEMERAL_DATA: CommandId.EPHEMERAL_DATA,
@@ -99,47 +79,6 @@ _STEPS = {
     State.AWAITING_CONFIRM_KEY: Step.KEY_CONFIRM,
     State.ESTABLISHED: Step.KEY_CONFIRM,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send this command of cluster 0x0800 to the partner: with APS acknowledgement, without APS
-    encryption, fragmented where it is too long.
-    """
-
-    command_id: CommandId
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Established:
-    """Install `link_key` (16 octets) for the partner *before* carrying out the next action.
-
-    The initiator may use the key as soon as it has the responder's confirmation. When the key
-    cannot be installed, call `KeyEstablishment.abort` and drop the actions that are left.
-    """
-
-    link_key: Secret
-    suite: int
-    partner_certificate: Certificate
-
-
-@dataclass(frozen=True, slots=True)
-class Terminated:
-    """It is over and no key came of it; forget one that `Established` gave for this attempt.
-
-    `status` is what crossed the air, or None when nothing did (a timeout, a lost link). `wait_s`
-    is how long to wait before another attempt (0 to 255). `cause` is for people.
-    """
-
-    status: TerminateStatus | None
-    by_partner: bool
-    wait_s: int
-    cause: str
-
-
-Action = Send | Established | Terminated
-"""What the owner of a machine has to do."""
 
 
 class _Refusal(Exception):
@@ -462,7 +401,7 @@ class KeyEstablishment:
             raise _Refusal(
                 TerminateStatus.BAD_KEY_CONFIRM,
                 f"the partner's confirmation ({'MACV' if initiator else 'MACU'}) is wrong: "
-                "it derived another key, as when its private key or the public key of its authority "
+                "it derived another key, as when its private key or its authority's public key "
                 "does not belong to its certificate",
             )
         established = Established(self._keys.link_key, self._suite, self._partner_certificate)

@@ -57,7 +57,7 @@ class KeyMaterial:
 
     @classmethod
     def derive(cls, z: bytes) -> KeyMaterial:
-        """ANSI X9.63 key derivation with AES-MMO and no SharedInfo (SE 1.4a C.4.2.2.5)."""
+        """ANSI X9.63 key derivation with AES-MMO and no SharedInfo (SE 1.4a C.4.2.4.3)."""
         return cls(
             mac_key=Secret(aes_mmo(z + (1).to_bytes(4, "big"))),
             link_key=Secret(aes_mmo(z + (2).to_bytes(4, "big"))),

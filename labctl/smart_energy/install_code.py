@@ -1,7 +1,7 @@
 """Install codes: what is printed on a device, and the link key that it stands for.
 
 An install code has 6, 8, 12 or 16 octets, followed by their CRC-16/X-25, least significant octet
-first (SE 1.4a 5.4.8.1.1, BDB 1.0 10.1). The preconfigured link key is AES-MMO over both.
+first (SE 1.4a 5.4.8.1). The preconfigured link key is AES-MMO over both.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class InstallCode:
         return Secret(self._octets.reveal()[:-CRC_OCTETS])
 
     def link_key(self) -> Secret:
-        """The preconfigured 16-octet trust-centre link key (SE 1.4a 5.4.8.1.2)."""
+        """The preconfigured 16-octet trust-centre link key (SE 1.4a 5.4.8.1)."""
         return Secret(aes_mmo(self._octets.reveal()))
 
     def __eq__(self, other: object) -> bool:
