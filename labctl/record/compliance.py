@@ -1,0 +1,181 @@
+"""Was a read schedule kept? Expected against observed, as a pure function of the times.
+
+The span runs from the device's first read to the end of the run. When the first read came later
+than discovery explains (`SETTLING_US` and one period after the device was authorised), or never,
+the span begins when it was authorised. `v_schedule_compliance` says the same in SQL.
+"""
+
+from __future__ import annotations
+
+import enum
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from labctl.record.stats import histogram, percentile
+
+#: How long after it was authorised a device may take over discovery before silence counts.
+SETTLING_US = 20 * 60 * 1_000_000
+
+#: How long after the rig came back a device may take to return: a rejoin is tried within 60 s and
+#: then at most every 15 minutes (SE 1.4a 5.4).
+RECOVERY_US = 16 * 60 * 1_000_000
+
+
+class GapCause(enum.StrEnum):
+    """What else happened while no read came. Absence of any of it is all that is shown."""
+
+    UNEXPLAINED = "unexplained"
+    REJOINING = "rejoining"
+    INFRASTRUCTURE = "infrastructure"
+    UNPAIRED = "unpaired"
+
+    @property
+    def counts(self) -> bool:
+        """True when the gap is held against the device."""
+        return self in (GapCause.UNEXPLAINED, GapCause.REJOINING)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A span of time in which something held. Half-open, UTC microseconds."""
+
+    start_us: int
+    end_us: int
+    what: str = ""
+
+    def overlaps(self, start_us: int, end_us: int) -> bool:
+        """True when the two have any time in common."""
+        return self.start_us < end_us and start_us < self.end_us
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch in which at least one read was due and none came."""
+
+    start_us: int
+    end_us: int
+    missed: int
+    cause: GapCause
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Compliance:
+    """What became of one read schedule. Intervals are whole milliseconds.
+
+    `early` and `late` count intervals outside the tolerance; `missed` counts the reads that were
+    due inside the gaps, `missed_counting` those of them that are held against the device.
+    """
+
+    begin_us: int | None
+    end_us: int
+    expected: int
+    observed: int
+    p50_ms: int | None
+    p95_ms: int | None
+    longest_gap_ms: int
+    early: int
+    late: int
+    missed: int
+    missed_counting: int
+    gaps: tuple[Gap, ...]
+    intervals: dict[int, int]
+
+
+#: The result of a schedule that nobody has held against its reads.
+NOT_LOOKED_AT = Compliance(None, 0, 0, 0, None, None, 0, 0, 0, 0, 0, (), {})
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What else happened, to say why a gap may have come about."""
+
+    infrastructure: Sequence[Interval] = ()
+    unpaired: Sequence[Interval] = ()
+    rejoins: Sequence[Interval] = ()
+
+    def cause(self, start_us: int, end_us: int) -> tuple[GapCause, str]:
+        """The kindest explanation that covers the whole gap, else what happened during it."""
+        for interval in self.unpaired:
+            if interval.overlaps(start_us, end_us):
+                return GapCause.UNPAIRED, interval.what
+        for interval in self.infrastructure:
+            if interval.overlaps(start_us, end_us) and end_us <= interval.end_us + RECOVERY_US:
+                return GapCause.INFRASTRUCTURE, interval.what
+        for interval in self.rejoins:
+            if interval.overlaps(start_us, end_us):
+                return GapCause.REJOINING, interval.what
+        return GapCause.UNEXPLAINED, ""
+
+
+def begin_of(
+    first_us: int | None, reference_us: int | None, period_ms: int, tolerance_ms: int
+) -> int | None:
+    """Where the span of a schedule begins, None when the device never could have read.
+
+    `reference_us` is when the device was authorised, or first heard in a run that it was already
+    paired in.
+    """
+    if first_us is None:
+        return reference_us
+    latest = (period_ms + tolerance_ms) * 1000 + SETTLING_US
+    if reference_us is not None and first_us - reference_us > latest:
+        return reference_us
+    return first_us
+
+
+def compliance(
+    times_us: Sequence[int],
+    *,
+    period_ms: int,
+    tolerance_ms: int,
+    reference_us: int | None,
+    end_us: int,
+    circumstances: Circumstances | None = None,
+) -> Compliance:
+    """Hold the times of the reads (ascending) against the schedule, up to `end_us`."""
+    around = circumstances or Circumstances()
+    first_us = times_us[0] if times_us else None
+    begin_us = begin_of(first_us, reference_us, period_ms, tolerance_ms)
+    period_us = period_ms * 1000
+    gaps: list[Gap] = []
+    longest_ms = 0
+
+    def gap(start_us: int, stop_us: int, missed: int) -> None:
+        if missed > 0:
+            cause, detail = around.cause(start_us, stop_us)
+            gaps.append(Gap(start_us, stop_us, missed, cause, detail))
+
+    if begin_us is not None and first_us is not None and begin_us < first_us:
+        longest_ms = (first_us - begin_us) // 1000
+        gap(begin_us, first_us, (first_us - begin_us) // period_us)
+    intervals: list[int] = []
+    for start_us, stop_us in itertools.pairwise(times_us):
+        interval_ms = (stop_us - start_us) // 1000
+        intervals.append(interval_ms)
+        gap(start_us, stop_us, (interval_ms + period_ms // 2) // period_ms - 1)
+    last_us = times_us[-1] if times_us else begin_us
+    if last_us is not None:
+        silent_us = end_us - last_us
+        longest_ms = max(longest_ms, silent_us // 1000)
+        gap(last_us, end_us, (silent_us - tolerance_ms * 1000) // period_us)
+    counts = histogram(intervals)
+    expected = 0
+    if begin_us is not None:
+        expected = max(0, end_us - begin_us) // period_us + (begin_us == first_us)
+    return Compliance(
+        begin_us=begin_us,
+        end_us=end_us,
+        expected=expected,
+        observed=len(times_us),
+        p50_ms=percentile(counts, 50),
+        p95_ms=percentile(counts, 95),
+        longest_gap_ms=max(longest_ms, max(counts, default=0)),
+        early=sum(n for ms, n in counts.items() if ms < period_ms - tolerance_ms),
+        late=sum(n for ms, n in counts.items() if ms > period_ms + tolerance_ms),
+        missed=sum(g.missed for g in gaps),
+        missed_counting=sum(g.missed for g in gaps if g.cause.counts),
+        gaps=tuple(gaps),
+        intervals=counts,
+    )
