@@ -1,0 +1,317 @@
+"""The life of a virtual device from power-on to power-off: everything that its RAM holds."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from labctl.smart_energy.identity import Identity
+from labctl.virtual.devices import zcl
+from labctl.virtual.devices.commissioning import Commissioning
+from labctl.virtual.devices.flash import Flash, Memory
+from labctl.virtual.devices.keepalive import KeepAlive, NetworkLost
+from labctl.virtual.devices.keys import IssuerUnknown, KeyDriver
+from labctl.virtual.devices.observations import Observations, What
+from labctl.virtual.devices.port import Peer, ZclPort
+from labctl.virtual.devices.provoke import Provocation
+from labctl.virtual.devices.registration import (
+    CLIENT_CLUSTERS,
+    Registration,
+    RegistrationAborted,
+    Services,
+)
+from labctl.virtual.devices.schedule import Reader
+from labctl.virtual.devices.screen import Screen
+from labctl.virtual.devices.servers import LocalServers, Product
+from labctl.virtual.devices.settings import (
+    BASIC,
+    IN_HOME_DISPLAY,
+    KEEP_ALIVE,
+    KEY_ESTABLISHMENT,
+    SMART_ENERGY_PROFILE,
+    TIME,
+    Behaviour,
+    Fuel,
+    ReadSchedule,
+    Timings,
+)
+from labctl.virtual.devices.survey import Survey
+from labctl.virtual.node import Indication, Node, NodeListener, SimpleDescriptor
+
+ENDPOINT = 1
+_CRYSTAL_PPM = 20.0
+
+
+class _Departed(Exception):
+    """The hub, or the device itself, ended the membership; `rejoin` when it may come back."""
+
+    def __init__(self, rejoin: bool) -> None:
+        super().__init__()
+        self.rejoin = rejoin
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What the device is, whatever happens to it: given once, the same after each power cycle."""
+
+    product: Product
+    identities: Mapping[int, Identity]
+    link_key: bytes
+    """Of its install code."""
+    behaviour: Behaviour
+    schedules: Sequence[ReadSchedule]
+    timings: Timings
+    rng: random.Random
+
+
+class Client(NodeListener):
+    """One power-on of a device. `make_node(state, listener)` builds the node it sits on."""
+
+    def __init__(
+        self,
+        body: Body,
+        make_node: Callable[[Memory, NodeListener], Node],
+        memory: Memory,
+        flash: Flash,
+        saw: Observations,
+    ) -> None:
+        self._body = body
+        self._memory = memory
+        self._flash = flash
+        self._saw = saw
+        self._dirty = asyncio.Event()
+        self._departure: asyncio.Future[bool] | None = None
+        self._services: Services | None = None
+        self._issuer_refusals = 0
+        self.screen = Screen()
+        self.node = make_node(memory, self)
+        self.node.endpoints[ENDPOINT] = _descriptor()
+        self._compose()
+
+    def _compose(self) -> None:
+        body, saw, node = self._body, self._saw, self.node
+        t, rng = body.timings, body.rng
+        suites = sum(1 << (suite - 1) for suite in body.identities)
+        ppm = body.behaviour.clock_ppm
+        if ppm is None:
+            ppm = rng.uniform(-_CRYSTAL_PPM, _CRYSTAL_PPM)
+        self.port = ZclPort(
+            node,
+            ENDPOINT,
+            LocalServers.of(body.product, suites=suites),
+            saw,
+            timeout_s=t.request_timeout_s,
+            first_sequence=rng.randrange(256),
+        )
+        self.port.on_command = self._command
+        self._keys = KeyDriver(node, self.port, body.identities, t, rng, saw)
+        self.port.on_key_frame = self._keys.frame_received
+        self._commissioning = Commissioning(node, rng, t, body.behaviour, _preconfigured(body), saw)
+        self._registration = Registration(node, self.port, ENDPOINT, t, saw, self._establish)
+        self._keep_alive = KeepAlive(node, self.port, t, rng, saw)
+        self._survey = Survey(node, self.port, t, self.screen, saw)
+        self._provocation = Provocation(node, self.port, t, saw)
+        self._reader = Reader(
+            self.port, t, rng, 1 + ppm * 1e-6, self.screen, saw, self._time_server
+        )
+
+    @property
+    def is_authorised(self) -> bool:
+        """Whether the link key is one from key establishment."""
+        return self._memory.authorised
+
+    # -- life ---------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Live until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._keep_flash())
+                group.create_task(self._live())
+        finally:
+            self.node.power_off()
+            self.port.close()
+            if self._dirty.is_set():
+                self._flash.save(self._memory)
+
+    async def _live(self) -> None:
+        silent_after_s = self._body.behaviour.silent_after_s
+        try:
+            async with asyncio.timeout(silent_after_s) as until_silent:
+                await self._be_on_the_network()
+        except TimeoutError:
+            if not until_silent.expired():
+                raise
+            self._saw.note(What.SILENT)
+            self.node.power_off()
+
+    async def _be_on_the_network(self) -> None:
+        await asyncio.sleep(self._body.behaviour.start_delay_s)
+        self.node.power_on()
+        state = self.node.state
+        come_back = state.joined
+        while True:
+            if not state.joined:
+                self._forget()
+                await self._commissioning.join()
+            elif come_back:
+                await self._commissioning.rejoin(authorised=self._memory.authorised)
+            if state.joined:
+                come_back = await self._work()
+
+    async def _work(self) -> bool:
+        """Be a client on the network, until it is lost (True: search for it) or left."""
+        self._departure = asyncio.get_running_loop().create_future()
+        come_back = False
+        refused = False
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._watch(self._departure))
+                group.create_task(self._serve(group))
+        except* NetworkLost as lost:
+            self._saw.note(What.NETWORK_LOST, _first(lost))
+            come_back = True
+        except* _Departed as departed:
+            come_back = any(isinstance(e, _Departed) and e.rejoin for e in departed.exceptions)
+        except* IssuerUnknown:
+            refused = True
+        finally:
+            self._departure = None
+        if refused:
+            await self._give_up_this_network()
+        return come_back
+
+    async def _watch(self, departure: asyncio.Future[bool]) -> None:
+        raise _Departed(await departure)
+
+    async def _give_up_this_network(self) -> None:
+        """The hub is of another authority: leave, and do not come back at once."""
+        t = self._body.timings
+        if self.node.state.joined:
+            self.node.leave()
+        self._issuer_refusals += 1
+        wait, jitter = t.rescan_s, t.rescan_jitter_s
+        if self._issuer_refusals >= t.joins_per_network:
+            wait, jitter = t.slow_rescan_s, t.slow_rescan_jitter_s
+        await asyncio.sleep(wait + self._body.rng.uniform(-jitter, jitter))
+
+    async def _serve(self, group: asyncio.TaskGroup) -> None:
+        t = self._body.timings
+        behaviour = self._body.behaviour
+        if behaviour.reads_before_key_establishment and not self._memory.authorised:
+            await self._provocation.read_too_early()
+        while self._services is None:
+            try:
+                self._discovered(
+                    await self._registration.register(authorised=self._memory.authorised)
+                )
+            except RegistrationAborted:
+                await asyncio.sleep(t.restart_s)
+        group.create_task(self._keep_alive.run())
+        group.create_task(self._rediscover())
+        while not self.screen.meters:
+            await self._survey.run(self._services)
+            if not self.screen.meters:
+                await asyncio.sleep(t.application_retry_s)
+        for schedule in self._body.schedules:
+            group.create_task(self._reader.run(schedule))
+        meter = self.screen.meter(Fuel.ELECTRICITY)
+        if behaviour.writes_attribute and meter is not None:
+            await self._provocation.write(meter.peer)
+
+    async def _rediscover(self) -> None:
+        while True:
+            await asyncio.sleep(self._body.timings.rediscovery_s)
+            try:
+                services = await self._registration.discover()
+            except RegistrationAborted:
+                continue  # what was found before still stands
+            self._discovered(services)
+            self._saw.note(What.REDISCOVERED)
+            known = {peer.endpoint for peer in self.screen.meters}
+            if any(set(endpoints) - known for endpoints in services.esis.values()):
+                await self._survey.run(services)
+
+    def _discovered(self, services: Services) -> None:
+        self._services = services
+        if services.utc is not None:
+            self.screen.set_time(services.utc, services.utc_at_s)
+
+    async def _establish(self, peer: Peer) -> None:
+        suite = await self._keys.establish(peer)
+        self._memory.authorised = True
+        self._memory.suite = suite
+        self._issuer_refusals = 0
+        self._dirty.set()
+
+    def _time_server(self) -> Peer | None:
+        return self._services.time_server if self._services else None
+
+    # -- memory -------------------------------------------------------------------------------
+
+    def _forget(self) -> None:
+        self._services = None
+        self.screen.meters.clear()
+        if self._memory.authorised:
+            self._memory.authorised = False
+            self._memory.suite = None
+            self._dirty.set()
+
+    async def _keep_flash(self) -> None:
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            self._flash.save(self._memory)
+
+    # -- what the node tells --------------------------------------------------------------------
+
+    def data_received(self, indication: Indication) -> None:
+        """Data for our endpoint, or for all of them."""
+        if indication.destination_endpoint in (ENDPOINT, 0xFF):
+            self.port.data_received(indication)
+
+    def left(self, rejoin: bool) -> None:
+        """Told to leave, or left."""
+        self._saw.note(What.LEFT, "to rejoin" if rejoin else "")
+        if self._departure is not None and not self._departure.done():
+            self._departure.set_result(rejoin)
+
+    def network_changed(self) -> None:
+        """Counters or keys moved on."""
+        self._dirty.set()
+
+    def _command(self, peer: Peer, cluster_id: int, frame: zcl.Frame) -> None:
+        try:
+            now = asyncio.get_running_loop().time()
+            heard = self.screen.hear(peer, cluster_id, frame, now)
+        except zcl.ZclError as error:
+            self._saw.note(What.GARBAGE, str(error))
+            return
+        if heard:
+            self._saw.note(What.PUSHED, heard)
+
+
+def _first(group: BaseExceptionGroup[NetworkLost]) -> str:
+    for error in group.exceptions:
+        if isinstance(error, NetworkLost):
+            return error.why
+    return ""
+
+
+def _preconfigured(body: Body) -> bytes:
+    if body.behaviour.wrong_install_code:
+        return bytes(octet ^ 0xFF for octet in body.link_key)
+    return body.link_key
+
+
+def _descriptor() -> SimpleDescriptor:
+    return SimpleDescriptor(
+        endpoint=ENDPOINT,
+        profile_id=SMART_ENERGY_PROFILE,
+        device_id=IN_HOME_DISPLAY,
+        device_version=0,
+        input_clusters=(BASIC, KEY_ESTABLISHMENT),
+        output_clusters=(TIME, KEEP_ALIVE, *CLIENT_CLUSTERS, KEY_ESTABLISHMENT),
+    )

@@ -1,0 +1,134 @@
+"""Getting onto a network, and back onto it: scan, choose, join, rejoin (Smart Energy 1.4a 5.4)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass
+
+from labctl.smart_energy.eui64 import Eui64
+from labctl.virtual.devices.observations import Observations, What
+from labctl.virtual.devices.settings import Behaviour, Timings
+from labctl.virtual.node import Beacon, JoinFailure, Node
+
+CHANNELS_2_4_GHZ = tuple(range(11, 27))
+_ZIGBEE_PRO = 2
+
+
+@dataclass(slots=True)
+class Commissioning:
+    """Joins and rejoins one node. `link_key` is what the device makes of its install code."""
+
+    node: Node
+    rng: random.Random
+    timings: Timings
+    behaviour: Behaviour
+    link_key: bytes
+    saw: Observations
+
+    async def join(self) -> None:
+        """Scan now, then each minute for a quarter of an hour, then hourly, until joined."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        while not await self._join_one_of(await self._scan()):
+            t = self.timings
+            if loop.time() - started < t.rescan_for_s:
+                wait, jitter = t.rescan_s, t.rescan_jitter_s
+            else:
+                wait, jitter = t.slow_rescan_s, t.slow_rescan_jitter_s
+            await asyncio.sleep(wait + self.rng.uniform(-jitter, jitter))
+
+    async def rejoin(self, *, authorised: bool) -> None:
+        """Search for the network in `node.state` until the node is on it again.
+
+        Some rounds on the own channel, then all channels, then the same after a growing wait. Only
+        an `authorised` device may come back without the network key (trust centre rejoin): its
+        link key is its own by then. Returns too when the network was forgotten in between.
+        """
+        wait = self.timings.rejoin_wait_s
+        while self.node.state.joined:
+            if await self._rejoin_round(authorised):
+                self.saw.note(What.REJOINED)
+                return
+            await asyncio.sleep(wait * self.rng.uniform(0.75, 1.0))
+            wait = min(2 * wait, self.timings.rejoin_wait_max_s)
+
+    # -- join ---------------------------------------------------------------------------------
+
+    def _suits(self, beacon: Beacon) -> bool:
+        open_for_us = beacon.permit_joining or self.behaviour.ignore_permit_bit
+        return open_for_us and beacon.end_device_capacity and beacon.stack_profile == _ZIGBEE_PRO
+
+    async def _scan(self) -> list[Beacon]:
+        """The best beacon of each network that may be joined, strongest first."""
+        heard: list[Beacon] = []
+        for attempt in range(self.timings.scan_attempts):
+            if attempt:
+                await asyncio.sleep(self.timings.scan_attempt_gap_s)
+            heard = await self.node.active_scan(CHANNELS_2_4_GHZ, self.timings.scan_duration)
+            suitable = [beacon for beacon in heard if self._suits(beacon)]
+            if suitable:
+                best: dict[tuple[Eui64, int], Beacon] = {}
+                for beacon in sorted(suitable, key=lambda b: b.lqi, reverse=True):
+                    best.setdefault((beacon.extended_pan_id, beacon.pan_id), beacon)
+                return list(best.values())
+        failure = JoinFailure.NOT_PERMITTED if heard else JoinFailure.NO_BEACON
+        self.saw.note(What.JOIN_FAILED, failure.value)
+        return []
+
+    async def _join_one_of(self, beacons: list[Beacon]) -> bool:
+        joins = 0
+        for beacon in beacons:
+            for _ in range(self.timings.joins_per_network):
+                if joins == self.timings.joins_per_scan:
+                    return False
+                if joins:
+                    await asyncio.sleep(self.timings.join_gap_s)
+                joins += 1
+                failure = await self.node.join(
+                    beacon,
+                    link_key=self.link_key,
+                    key_timeout_s=self.timings.network_key_timeout_s,
+                )
+                if failure is None:
+                    self.saw.note(What.JOINED, f"channel {beacon.channel}")
+                    return True
+                self.saw.note(What.JOIN_FAILED, failure.value)
+        return False
+
+    # -- rejoin -------------------------------------------------------------------------------
+
+    async def _rejoin_round(self, authorised: bool) -> bool:
+        for attempt in range(self.timings.rejoin_rounds):
+            if attempt:
+                await asyncio.sleep(self.timings.scan_attempt_gap_s)
+            if await self._rejoined(secured=True):
+                return True
+        if not await self._follow():
+            return False
+        if await self._rejoined(secured=True):
+            return True
+        return authorised and await self._rejoined(secured=False)
+
+    async def _rejoined(self, *, secured: bool) -> bool:
+        if not self.node.state.joined:
+            return False
+        failure = await self.node.rejoin(
+            secured=secured, key_timeout_s=self.timings.network_key_timeout_s
+        )
+        if failure is None:
+            return True
+        kind = "secured" if secured else "unsecured"
+        self.saw.note(What.REJOIN_FAILED, f"{kind}: {failure.value}")
+        return False
+
+    async def _follow(self) -> bool:
+        """Look on all channels for the network, which may have moved; whether it was heard."""
+        state = self.node.state
+        beacons = await self.node.active_scan(CHANNELS_2_4_GHZ, self.timings.scan_duration)
+        own = [b for b in beacons if b.extended_pan_id == state.extended_pan_id]
+        if not own or not state.joined:
+            return False
+        best = max(own, key=lambda b: b.lqi)
+        state.page, state.channel, state.pan_id = best.page, best.channel, best.pan_id
+        return True

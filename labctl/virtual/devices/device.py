@@ -1,0 +1,197 @@
+"""A virtual device: an IHD or a CAD with its own stack and application, on the virtual air."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from labctl.errors import ConfigurationError, LabctlError
+from labctl.smart_energy.eui64 import Eui64
+from labctl.smart_energy.identity import Identity
+from labctl.smart_energy.install_code import InstallCode
+from labctl.virtual.air import Air
+from labctl.virtual.devices.client import Body, Client
+from labctl.virtual.devices.flash import Flash, Memory
+from labctl.virtual.devices.observations import Observations, What
+from labctl.virtual.devices.screen import Screen
+from labctl.virtual.devices.servers import Product
+from labctl.virtual.devices.settings import (
+    DEFAULT_SCHEDULES,
+    Behaviour,
+    Kind,
+    ReadSchedule,
+    Timings,
+)
+from labctl.virtual.node import Node, NodeListener
+
+_MODELS = {Kind.CAD: "Virtual CAD", Kind.IHD: "Virtual IHD"}
+
+
+class VirtualDevice:
+    """One device on the table. It may be switched on and off at any instant.
+
+    `identities` holds a certificate for each key establishment suite that the device can do; all
+    of them are of `eui64`. `flash` is the file that outlasts power cycles, None keeps it in memory.
+    `schedules` are its steady reads, by default those of its kind. `rng` is the only source of
+    chance, and `make_node` is for tests that replace the stack.
+
+    Construction raises `ConfigurationError` for identities that are not the device's.
+    """
+
+    def __init__(
+        self,
+        kind: Kind | str,
+        *,
+        air: Air,
+        eui64: Eui64,
+        install_code: InstallCode,
+        identities: Mapping[int, Identity],
+        rng: random.Random,
+        flash: Path | None = None,
+        position: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        tx_power_dbm: int = 8,
+        behaviour: Behaviour | None = None,
+        schedules: Sequence[ReadSchedule] | None = None,
+        timings: Timings | None = None,
+        product: Product | None = None,
+        make_node: Callable[..., Node] = Node,
+    ) -> None:
+        self.kind = Kind(kind)
+        self.eui64 = eui64
+        if not identities:
+            raise ConfigurationError(
+                f"the virtual device {eui64} has no certificate",
+                mend="give it at least one key establishment suite",
+            )
+        for suite, identity in identities.items():
+            if identity.suite != suite or identity.subject != eui64:
+                raise ConfigurationError(
+                    f"the certificate for suite {suite} of the virtual device {eui64} is of "
+                    f"{identity.subject}, suite {identity.suite}",
+                    mend="issue a certificate for this device and this suite",
+                )
+        self._body = Body(
+            product=product or Product(model=_MODELS[self.kind]),
+            identities=dict(identities),
+            link_key=install_code.link_key().reveal(),
+            behaviour=behaviour or Behaviour(),
+            schedules=tuple(DEFAULT_SCHEDULES[self.kind] if schedules is None else schedules),
+            timings=timings or Timings(),
+            rng=rng,
+        )
+        self._flash = Flash(flash, eui64)
+        self._air = air
+        self._position = position
+        self._tx_power_dbm = tx_power_dbm
+        self._make_node = make_node
+        self._client: Client | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.observations = Observations(lambda: asyncio.get_running_loop().time())
+
+    # -- power --------------------------------------------------------------------------------
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it has power."""
+        return self._task is not None and not self._task.done()
+
+    def power_on(self) -> None:
+        """Switch on; nothing happens when it is on. Call it on the running loop.
+
+        Raise `ConfigurationError` when the flash file cannot be used.
+        """
+        if self.is_on:
+            return
+        memory = self._flash.load()
+        self._client = Client(self._body, self._node, memory, self._flash, self.observations)
+        self.observations.note(What.POWER_ON)
+        self._task = asyncio.get_running_loop().create_task(
+            self._client.run(), name=f"virtual {self.kind} {self.eui64}"
+        )
+        self._task.add_done_callback(self._ended)
+
+    async def power_off(self) -> None:
+        """Cut the power: radio, timers and RAM are gone. Nothing happens when it is off.
+
+        An exception that ended the device's life is a bug of ours, and is raised here.
+        """
+        task, client, self._task = self._task, self._client, None
+        if task is None:
+            return
+        if not task.done():
+            assert client is not None  # made together with the task
+            client.node.power_off()
+            task.cancel()
+            self.observations.note(What.POWER_OFF)
+        await asyncio.wait([task])
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise _mendable(error) or error
+
+    async def run(self) -> None:
+        """Switch on, and live until cancelled or switched off; then it is off."""
+        self.power_on()
+        task = self._task
+        try:
+            if task is not None:
+                await asyncio.wait([task])
+        finally:
+            await self.power_off()
+
+    def factory_reset(self) -> None:
+        """Forget network and keys, as the button in the battery compartment does, while it is off.
+
+        Raise `ConfigurationError` when it is on.
+        """
+        if self.is_on:
+            raise ConfigurationError(
+                f"the virtual device {self.eui64} is on", mend="switch it off first"
+            )
+        self._flash.erase()
+
+    # -- what can be seen ---------------------------------------------------------------------
+
+    @property
+    def screen(self) -> Screen:
+        """What the device knows and would show, since it was last switched on."""
+        return self._client.screen if self._client is not None else Screen()
+
+    @property
+    def is_authorised(self) -> bool:
+        """Whether it holds a link key from key establishment."""
+        return self._client.is_authorised if self._client else self._flash.load().authorised
+
+    @property
+    def node(self) -> Node | None:
+        """The stack it sits on since it was last switched on; for tests and for the bench."""
+        return self._client.node if self._client is not None else None
+
+    def _node(self, memory: Memory, listener: NodeListener) -> Node:
+        return self._make_node(
+            self._air,
+            memory.node,
+            listener,
+            rng=self._body.rng,
+            position=self._position,
+            tx_power_dbm=self._tx_power_dbm,
+        )
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A life never ends by itself; when it does, somebody must hear of it at once."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        task.get_loop().call_exception_handler(
+            {"message": f"{task.get_name()} broke down", "exception": error, "task": task}
+        )
+
+
+def _mendable(error: BaseException) -> LabctlError | None:
+    """The first error in a group that tells somebody what to mend."""
+    if isinstance(error, LabctlError):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        for member in error.exceptions:
+            if (found := _mendable(member)) is not None:
+                return found
+    return None

@@ -1,0 +1,134 @@
+"""The steady reads: each schedule on a fixed grid of the device's own, slightly wrong clock."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from labctl.virtual.devices import zcl
+from labctl.virtual.devices.keepalive import NetworkLost
+from labctl.virtual.devices.observations import Observations, What
+from labctl.virtual.devices.port import NoAnswer, Peer, RequestRefused, ZclPort
+from labctl.virtual.devices.registration import TRUST_CENTRE
+from labctl.virtual.devices.screen import Screen
+from labctl.virtual.devices.settings import METERING, TIME, ReadSchedule, Timings
+
+_MAX_LATENESS_S = 0.05
+_TIME_ATTRIBUTE = 0x0000
+
+
+@dataclass(slots=True)
+class Reader:
+    """Serves read schedules. Lives from power-on to power-off, so that grids outlast a rejoin.
+
+    `crystal` is how much longer the device's second is than the true one. `time_server` is asked
+    each time, since rediscovery may find another.
+    """
+
+    port: ZclPort
+    timings: Timings
+    rng: random.Random
+    crystal: float
+    screen: Screen
+    saw: Observations
+    time_server: Callable[[], Peer | None]
+    anchors: dict[str, float] = field(default_factory=dict)
+    failures: int = 0
+
+    async def run(self, schedule: ReadSchedule) -> None:
+        """Never returns; raise `NetworkLost` when too many reads in a row failed."""
+        loop = asyncio.get_running_loop()
+        period = schedule.period_s * self.crystal
+        anchor = self.anchors.setdefault(schedule.name, loop.time())
+        count = self.saw.read(schedule.name)
+        slot = max(0, math.ceil((loop.time() - anchor) / period))
+        while True:
+            # A slot is served a little late, by whatever else the firmware was doing.
+            late = self.rng.expovariate(1 / self.timings.scheduling_jitter_s)
+            due = anchor + slot * period + min(late, _MAX_LATENESS_S)
+            if (wait := due - loop.time()) > 0:
+                await asyncio.sleep(wait)
+            await self._slot(schedule, loop.time() + period)
+            following = max(slot + 1, math.ceil((loop.time() - anchor) / period))
+            count.lost += following - slot - 1
+            slot = following
+
+    async def _slot(self, schedule: ReadSchedule, until_s: float) -> None:
+        """One slot: the read, and where there is time for it before the next slot, its retries."""
+        loop = asyncio.get_running_loop()
+        retry_s = self.timings.application_retry_s
+        for attempt in range(1 + self.timings.read_retries):
+            if attempt:
+                if loop.time() + retry_s + self.timings.request_timeout_s >= until_s:
+                    return
+                await asyncio.sleep(retry_s)
+                self.saw.read(schedule.name).retried += 1
+            if await self.read_once(schedule):
+                return
+
+    async def read_once(self, schedule: ReadSchedule) -> bool:
+        """One read of a schedule: whether it was answered, be it with a refusal.
+
+        Raise `NetworkLost` when it was one failure too many.
+        """
+        count = self.saw.read(schedule.name)
+        peer = self._target(schedule)
+        if peer is None:
+            count.lost += 1
+            return True
+        try:
+            if schedule.command_id is None:
+                records = await self.port.read(peer, schedule.cluster_id, schedule.attributes)
+                served = self._take(peer, schedule, records)
+            else:
+                await self.port.command(
+                    peer, schedule.cluster_id, schedule.command_id, schedule.command_payload
+                )
+                served = True
+        except RequestRefused as refused:
+            self.failures = 0
+            # NOT_FOUND answers a Get truly: there is nothing to get.
+            if refused.status == zcl.Status.NOT_FOUND:
+                count.ok += 1
+                return True
+            count.refused += 1
+            self.saw.note(What.READ_REFUSED, f"{schedule.name}: {refused}")
+            return True
+        except NoAnswer as silence:
+            count.failed += 1
+            self.failures += 1
+            self.saw.note(What.READ_FAILED, f"{schedule.name}: {silence.reason}")
+            if self.failures >= self.timings.read_failures_before_rejoin:
+                self.failures = 0
+                raise NetworkLost("reads unanswered") from silence
+            return False
+        self.failures = 0
+        if served:
+            count.ok += 1
+        else:
+            count.refused += 1
+            self.saw.note(What.READ_REFUSED, f"{schedule.name}: no attribute served")
+        return True
+
+    def _target(self, schedule: ReadSchedule) -> Peer | None:
+        if schedule.endpoint is not None:
+            return Peer(TRUST_CENTRE, schedule.endpoint)
+        if schedule.cluster_id == TIME:
+            return self.time_server()
+        meter = self.screen.meter(schedule.fuel)
+        return meter.peer if meter else None
+
+    def _take(self, peer: Peer, schedule: ReadSchedule, records: dict[int, zcl.Record]) -> bool:
+        now = asyncio.get_running_loop().time()
+        if schedule.cluster_id == METERING:
+            meter = self.screen.meters.get(peer)
+            if meter is not None:
+                meter.take(records, now)
+        elif schedule.cluster_id == TIME and _TIME_ATTRIBUTE in records:
+            utc = records[_TIME_ATTRIBUTE].value
+            if isinstance(utc, int) and utc:
+                self.screen.set_time(utc, now)
+        return any(record.status == zcl.Status.SUCCESS for record in records.values())

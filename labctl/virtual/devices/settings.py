@@ -1,0 +1,167 @@
+"""How a virtual device behaves: its delays, its read schedules, and its knobs for misbehaviour.
+
+Delays are those of displays built on EmberZNet (the common client state machine) and the rules of
+Smart Energy 1.4a section 5.4. They are settings, since products differ.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+METERING = 0x0702
+PRICE = 0x0700
+DRLC = 0x0701
+MESSAGING = 0x0703
+TIME = 0x000A
+BASIC = 0x0000
+KEEP_ALIVE = 0x0025
+KEY_ESTABLISHMENT = 0x0800
+PREPAYMENT = 0x0705
+CALENDAR = 0x0707
+DEVICE_MANAGEMENT = 0x0708
+
+SMART_ENERGY_PROFILE = 0x0109
+WILDCARD_PROFILE = 0xFFFF
+IN_HOME_DISPLAY = 0x0502
+"""Device id of displays and of CADs (Smart Energy 1.4a 6.3.3)."""
+
+NEEDS_LINK_KEY = frozenset(
+    {TIME, KEEP_ALIVE, PRICE, DRLC, METERING, MESSAGING, 0x0704, PREPAYMENT, 0x0706}
+    | {CALENDAR, DEVICE_MANAGEMENT, 0x0709, 0x070B, 0x0019}
+)
+"""Clusters whose frames carry APS security under the link key (Smart Energy 1.4a 5.4.6)."""
+
+
+class Kind(enum.StrEnum):
+    """What the virtual device is sold as."""
+
+    CAD = "cad"
+    IHD = "ihd"
+
+
+class Fuel(enum.StrEnum):
+    """What a meter measures, from MeteringDeviceType 0x0306."""
+
+    ELECTRICITY = "electricity"
+    GAS = "gas"
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Delays, retries and give-ups; s unless the name says otherwise."""
+
+    # Commissioning (Smart Energy 1.4a 5.4.1)
+    scan_duration: int = 3  # exponent: (2^n + 1) x 15.36 ms a channel
+    scan_attempts: int = 3
+    scan_attempt_gap_s: float = 1.0
+    rescan_s: float = 60.0
+    rescan_jitter_s: float = 15.0
+    rescan_for_s: float = 15 * 60.0
+    slow_rescan_s: float = 3600.0
+    slow_rescan_jitter_s: float = 1800.0
+    joins_per_network: int = 3
+    joins_per_scan: int = 10
+    join_gap_s: float = 1.0
+    network_key_timeout_s: float = 5.0
+
+    # Registration (EmberZNet's client)
+    start_s: float = 4.0
+    transition_s: float = 0.25
+    resume_s: float = 0.5
+    brief_s: float = 8.0
+    retry_s: float = 32.0
+    strikes: int = 3
+    restart_s: float = 60.0  # the product's own, after an aborted registration
+    discovery_window_s: float = 2.0  # answers to a broadcast Match_Desc
+    zdo_timeout_s: float = 5.0
+    max_esi_nodes: int = 3
+    max_time_servers: int = 4
+    rediscovery_s: float = 3 * 3600.0
+
+    # Key establishment
+    ephemeral_generate_s: int = 11  # declared to the partner
+    confirm_generate_s: int = 16
+    ephemeral_work_s: float = 1.5  # what the arithmetic really takes on a small processor
+    confirm_work_s: float = 3.0
+    key_failures: int = 10
+    key_pause_s: float = 15 * 60.0
+
+    # Keep-alive, until the server has told its own
+    keep_alive_base_s: float = 120.0
+    keep_alive_jitter_s: float = 60.0
+    keep_alive_timeout_s: float = 5.0
+    keep_alive_failures: int = 3
+
+    # Rejoin: rounds on the own channel, then all channels; then again after a growing wait
+    rejoin_rounds: int = 3
+    rejoin_wait_s: float = 60.0
+    rejoin_wait_max_s: float = 15 * 60.0
+
+    # Application
+    request_timeout_s: float = 5.0
+    application_retry_s: float = 32.0
+    read_retries: int = 2  # within a slot, where the slot is long enough for application_retry_s
+    read_failures_before_rejoin: int = 12
+    scheduling_jitter_s: float = 0.004  # how late a slot is served, mean of an exponential
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadSchedule:
+    """One thing that the device reads over and over, on a grid of `period_s`.
+
+    With `command_id` it is a cluster command (with `command_payload`), otherwise a Read Attributes
+    of `attributes`. `endpoint` of the hub is read when it is given. Otherwise Time is read from the
+    chosen time server, and everything else from the meter of that `fuel`.
+    """
+
+    name: str
+    cluster_id: int
+    period_s: float
+    attributes: tuple[int, ...] = ()
+    command_id: int | None = None
+    command_payload: bytes = b""
+    fuel: Fuel = Fuel.ELECTRICITY
+    endpoint: int | None = None
+
+
+ELECTRICITY_READS = ReadSchedule(
+    name="electricity", cluster_id=METERING, attributes=(0x0000, 0x0400), period_s=10.0
+)
+GAS_READS = ReadSchedule(
+    name="gas", cluster_id=METERING, attributes=(0x0000,), period_s=1800.0, fuel=Fuel.GAS
+)
+PRICE_READS = ReadSchedule(
+    name="price", cluster_id=PRICE, command_id=0x00, command_payload=b"\x01", period_s=1800.0
+)
+TIME_READS = ReadSchedule(
+    name="time", cluster_id=TIME, attributes=(0x0000, 0x0001, 0x0008, 0x0009), period_s=3600.0
+)
+
+DEFAULT_SCHEDULES: dict[Kind, tuple[ReadSchedule, ...]] = {
+    Kind.CAD: (ELECTRICITY_READS, GAS_READS),
+    Kind.IHD: (ELECTRICITY_READS, PRICE_READS, GAS_READS, TIME_READS),
+}
+"""What CADs and IHDs read when nothing else is asked of them (S1 p.3: 10 s and 30 min)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behaviour:
+    """Knobs that make a device misbehave. As they are here, it is a good device."""
+
+    start_delay_s: float = 0.0
+    """Wait so long after power-on before the first scan (or rejoin)."""
+    wrong_install_code: bool = False
+    """The code on the label is not the one in the device: every octet of its key is inverted."""
+    ignore_permit_bit: bool = False
+    """Associate although the beacon says that the network is closed."""
+    foreign_certificate: bool = False
+    """Carry a certificate of another authority. The bench issues it; the device only carries it."""
+    reads_before_key_establishment: bool = False
+    """Read a meter before CBKE: once in the clear, once under the install code's key."""
+    writes_attribute: bool = False
+    """Try one Write Attributes (the meter's Multiplier) once registered."""
+    silent_after_s: float | None = None
+    """Fall silent so long after power-on: the radio hears nothing and sends nothing."""
+    clock_ppm: float | None = None
+    """How fast the crystal runs, parts per million; drawn from -20..20 when None."""
