@@ -1,0 +1,339 @@
+"""A YAML file as plain values, with the place of every key and value.
+
+The nodes of ruamel.yaml are walked here instead of constructed there, because constructing loses
+three things that a good message needs: where each value stands, duplicate keys (all of them), and
+how a number was written (`serial_number: 00123` means those five characters).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
+
+from labctl.config.problems import ConfigurationErrors, Problem, quote
+
+_LARGEST_FILE = 1 << 20
+_MOST_VALUES = 50_000
+_LONGEST_NUMBER = 64
+_TAG = "tag:yaml.org,2002:"
+
+Key = str | int
+Place = tuple[Key, ...]
+
+
+class Mark(NamedTuple):
+    """A place in the file; both count from 1."""
+
+    line: int
+    column: int
+
+
+class WrittenInt(int):
+    """An integer that remembers how it was written."""
+
+    text: str
+
+
+class WrittenFloat(float):
+    """A real number that remembers how it was written."""
+
+    text: str
+
+
+@dataclass(slots=True)
+class Document:
+    """What a file says, and where. `data` is plain dicts, lists, strings, numbers and None."""
+
+    path: Path
+    data: dict[str, Any] = field(default_factory=dict)
+    values: dict[Place, Mark] = field(default_factory=dict)
+    keys: dict[Place, Mark] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def mark(self, place: Place, *, of_key: bool = False) -> Mark:
+        """Where `place` stands; where it is not written, the nearest thing around it."""
+        for length in range(len(place), 0, -1):
+            here = place[:length]
+            of_key = of_key or length < len(place)
+            table = self.keys if of_key and here in self.keys else self.values
+            if here in table:
+                return table[here]
+        return Mark(1, 1)
+
+    def problem(
+        self, place: Place, what: str, mend: str = "", *, of_key: bool = False, **more: Any
+    ) -> Problem:
+        """A problem at `place` of this file."""
+        line, column = self.mark(place, of_key=of_key)
+        return Problem(path=self.path, line=line, column=column, what=what, mend=mend, **more)
+
+
+def read_text(path: Path, *, what: str) -> str:
+    """The text of a UTF-8 file. `what` names it in messages. Raises `ConfigurationErrors`."""
+
+    def refuse(message: str, mend: str = "", line: int = 0, column: int = 0) -> ConfigurationErrors:
+        return ConfigurationErrors(
+            [Problem(path=path, line=line, column=column, what=message, mend=mend)]
+        )
+
+    try:
+        with path.open("rb") as file:
+            octets = file.read(_LARGEST_FILE + 1)
+    except FileNotFoundError:
+        raise refuse(f"there is no such {what}") from None
+    except IsADirectoryError:
+        raise refuse(f"this is a folder, not {_article(what)}") from None
+    except PermissionError:
+        raise refuse(
+            f"this {what} must not be read", "give yourself permission to read it"
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise refuse(f"this {what} cannot be read: {reason}") from None
+    if len(octets) > _LARGEST_FILE:
+        raise refuse(f"this is too large for {_article(what)} (more than 1 MiB)")
+    if octets.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise refuse(f"this {what} is UTF-16", "save it as UTF-8")
+    try:
+        return octets.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = octets[: error.start]
+        start_of_line = before.rfind(b"\n") + 1
+        column = len(before[start_of_line:].decode("utf-8-sig", "replace")) + 1
+        raise refuse(
+            f"octet 0x{octets[error.start]:02x} is not UTF-8",
+            "save the file as UTF-8",
+            before.count(b"\n") + 1,
+            column,
+        ) from None
+
+
+def _article(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
+def read_document(path: Path, *, what: str) -> Document:
+    """Read a YAML file whose top is a mapping.
+
+    Raises `ConfigurationErrors` when there is nothing to go on with. What can be reported together
+    with what the models find (duplicate keys, tags) is left in `problems`.
+    """
+    text = read_text(path, what=what)
+    document = Document(path)
+    try:
+        node = YAML(typ="safe", pure=True).compose(text)
+    except YAMLError as error:
+        raise ConfigurationErrors([_syntax_problem(path, text, error)]) from None
+    except RecursionError:
+        raise ConfigurationErrors(
+            [Problem(path=path, what=f"this {what} is nested too deeply")]
+        ) from None
+    if node is None:
+        raise ConfigurationErrors([Problem(path=path, line=1, column=1, what="the file is empty")])
+    if not isinstance(node, MappingNode):
+        line, column = _mark(node)
+        found = "a list" if isinstance(node, SequenceNode) else "a single value"
+        raise ConfigurationErrors(
+            [
+                Problem(
+                    path=path,
+                    line=line,
+                    column=column,
+                    what=f"the file holds {found}, not a mapping",
+                    mend=f"{_article(what)} is made of lines such as 'key: value'",
+                )
+            ]
+        )
+    document.data = _Walker(document).mapping(node, ())
+    return document
+
+
+def _mark(node: Node) -> Mark:
+    return Mark(node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+_SYNTAX = (
+    # (part of ruamel's words, ours, what to do)
+    ("'\\t'", "a tab stands where only spaces may", "indent with spaces"),
+    (
+        "mapping values are not allowed here",
+        "a second ': ' in one line, or a line indented too far",
+        "put the value in quotes, or line the key up with its neighbours",
+    ),
+    ("unexpected end of stream", "a quoted text is never closed", "add the closing quote"),
+    ("could not find expected ':'", "a key without ': ' after it", "write 'key: value'"),
+    ("found undefined alias", "an alias (*name) without its anchor (&name)", ""),
+    ("but found another document", "a second document starts here ('---')", "keep one to a file"),
+    ("expected ',' or ']'", "a list in [ ] is never closed, or lacks a comma", ""),
+    ("expected ',' or '}'", "a mapping in { } is never closed, or lacks a comma", ""),
+    (
+        "that cannot start any token",
+        "a value cannot start with this character",
+        "put the value in quotes",
+    ),
+    ("expected <block end>", "this line does not line up with the lines around it", ""),
+)
+
+
+def _syntax_problem(path: Path, text: str, error: YAMLError) -> Problem:
+    """The parser's complaint in our words. The line itself is not shown: it may hold a code."""
+    if isinstance(error, ReaderError):
+        before = text[: error.position]
+        line = before.count("\n") + 1
+        column = len(before) - (before.rfind("\n") + 1) + 1
+        return Problem(
+            path=path,
+            line=line,
+            column=column,
+            what="a control character that YAML does not allow",
+            mend="delete it",
+        )
+    what, mend, mark = "this is not YAML", "", None
+    if isinstance(error, MarkedYAMLError):
+        complaint = error.problem or error.context or ""
+        mark = error.problem_mark or error.context_mark
+        for fragment, ours, hint in _SYNTAX:
+            if fragment in complaint:
+                what, mend = ours, hint
+                if "never closed" in ours and error.context_mark is not None:
+                    mark = error.context_mark
+                break
+        else:
+            what = f"this is not YAML: {complaint}"
+    line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
+    return Problem(path=path, line=line, column=column, what=what, mend=mend)
+
+
+class _Walker:
+    """Turns nodes into values, noting places and problems in the document."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._open: list[Node] = []
+        self._count = 0
+
+    def mapping(self, node: MappingNode, place: Place) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        merged: list[tuple[Node, Node]] = []
+        with _Opened(self, node):
+            for key_node, value_node in node.value:
+                if _tag(key_node) == "merge":
+                    merged.append((key_node, value_node))
+                    continue
+                self._entry(result, key_node, value_node, place)
+            for key_node, value_node in merged:
+                self._merge(result, key_node, value_node, place)
+        return result
+
+    def _entry(
+        self, result: dict[str, Any], key_node: Node, value_node: Node, place: Place
+    ) -> None:
+        if not isinstance(key_node, ScalarNode):
+            self._complain(key_node, "a key must be a single word")
+            return
+        key = str(key_node.value)
+        here = (*place, key)
+        if key in result:
+            first = self._document.keys[here]
+            self._complain(
+                key_node,
+                f"the key {quote(key)} stands here a second time",
+                f"the first is in line {first.line}; keep one of the two",
+            )
+            return
+        self._document.keys[here] = _mark(key_node)
+        result[key] = self.value(value_node, here)
+
+    def _merge(
+        self, result: dict[str, Any], key_node: Node, value_node: Node, place: Place
+    ) -> None:
+        sources = value_node.value if isinstance(value_node, SequenceNode) else [value_node]
+        for source in sources:
+            if not isinstance(source, MappingNode):
+                self._complain(key_node, "'<<' takes a mapping, or a list of mappings")
+                return
+            with _Opened(self, source):
+                for inner_key, inner_value in source.value:
+                    if isinstance(inner_key, ScalarNode) and inner_key.value not in result:
+                        self._entry(result, inner_key, inner_value, place)
+
+    def value(self, node: Node, place: Place) -> Any:
+        self._document.values[place] = _mark(node)
+        self._count += 1
+        if self._count > _MOST_VALUES:
+            raise ConfigurationErrors(
+                [Problem(path=self._document.path, what="the file holds too many values")]
+            )
+        if node in self._open:
+            self._complain(node, "an alias points back to what it stands in")
+            return None
+        if isinstance(node, MappingNode):
+            return self.mapping(node, place)
+        if isinstance(node, SequenceNode):
+            with _Opened(self, node):
+                return [self.value(item, (*place, i)) for i, item in enumerate(node.value)]
+        return self._scalar(node)
+
+    def _scalar(self, node: Node) -> Any:
+        text, tag = str(node.value), _tag(node)
+        if tag == "null":
+            return None
+        if tag == "bool":
+            return text.lower() == "true"
+        if len(text) > _LONGEST_NUMBER:
+            return text
+        if tag == "int":
+            return _written_int(text)
+        if tag == "float":
+            number = WrittenFloat(re.sub(r"_|\.(?=[in])", "", text.lower()))
+            number.text = text
+            return number
+        if tag not in {"str", "timestamp"}:
+            self._complain(node, "a tag (!) has no meaning here", "remove it")
+        return text
+
+    def _complain(self, node: Node, what: str, mend: str = "") -> None:
+        line, column = _mark(node)
+        self._document.problems.append(
+            Problem(path=self._document.path, line=line, column=column, what=what, mend=mend)
+        )
+
+    def enter(self, node: Node) -> None:
+        self._open.append(node)
+
+    def leave(self) -> None:
+        self._open.pop()
+
+
+class _Opened:
+    """While a node is being walked, an alias to it would be a circle."""
+
+    def __init__(self, walker: _Walker, node: Node) -> None:
+        self._walker, self._node = walker, node
+
+    def __enter__(self) -> None:
+        self._walker.enter(self._node)
+
+    def __exit__(self, *exc: object) -> None:
+        self._walker.leave()
+
+
+def _tag(node: Node) -> str:
+    return str(node.tag).removeprefix(_TAG)
+
+
+def _written_int(text: str) -> WrittenInt:
+    digits = text.replace("_", "").lower()
+    sign = -1 if digits.startswith("-") else 1
+    digits = digits.lstrip("+-")
+    base = {"0x": 16, "0o": 8, "0b": 2}.get(digits[:2], 10)
+    number = WrittenInt(sign * int(digits[2:] if base != 10 else digits, base))
+    number.text = text
+    return number

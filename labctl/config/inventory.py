@@ -1,0 +1,209 @@
+"""The inventory: radios and devices as physical things, whatever rig they serve in."""
+
+from __future__ import annotations
+
+import enum
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from labctl.config.fields import (
+    Duration,
+    Eui,
+    Name,
+    Real,
+    Strict,
+    Text,
+    Whole,
+    Within,
+    as_written,
+    choice,
+    section,
+    unique,
+    wrong,
+)
+from labctl.config.problems import quote
+from labctl.config.secrets import SecretReference, SecretSource
+from labctl.events import DeviceKind
+
+VIRTUAL_PATH = "virtual"
+
+
+class Driver(enum.StrEnum):
+    """What the stick speaks."""
+
+    EZSP = "ezsp"
+    ZNP = "znp"
+
+
+class FlowControl(enum.StrEnum):
+    """Who holds back octets on a serial line."""
+
+    NONE = "none"
+    HARDWARE = "hardware"
+    SOFTWARE = "software"
+
+
+def _port(value: Any) -> str:
+    text = as_written(value)
+    if not isinstance(text, str) or not text.strip():
+        raise wrong("no port", "write 'virtual', a device path, or socket://host:port")
+    scheme, separator, rest = text.partition("://")
+    if separator:
+        found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):(\d{1,5})/?", rest)
+        if scheme != "socket" or not found or not 0 < int(found[2]) < 65536:
+            raise wrong(f"{quote(text)} is not a network port", "write socket://host:port")
+    return text
+
+
+def _suites(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list | tuple) or not value:
+        raise wrong("a list of key establishment suites is needed", "write [2], [1] or [1, 2]")
+    for suite in value:
+        if isinstance(suite, bool) or suite not in (1, 2):
+            raise wrong(f"there is no key establishment suite {quote(suite)}", "there are 1 and 2")
+    unique(value, what="suite")
+    return tuple(sorted(int(suite) for suite in value))
+
+
+Suites = Annotated[
+    tuple[int, ...],
+    BeforeValidator(_suites),
+    Field(json_schema_extra={"items": {"enum": [1, 2]}, "minItems": 1, "maxItems": 2}),
+]
+"""Key establishment suites: 1 (sect163k1), 2 (sect283k1)."""
+
+
+def _position(value: Any) -> tuple[float, ...]:
+    if not isinstance(value, list | tuple) or len(value) != 3:
+        raise wrong("a position has three numbers", "write [x, y, z] in metres")
+    for part in value:
+        if isinstance(part, bool) or not isinstance(part, int | float) or not abs(part) <= 10_000:
+            raise wrong(f"{quote(part)} is not a distance in metres, up to 10000")
+    return tuple(float(part) for part in value)
+
+
+Position = Annotated[tuple[float, float, float], BeforeValidator(_position)]
+"""x, y, z in metres."""
+
+
+class UsbIdentity(Strict):
+    """How the operating system tells this stick from others."""
+
+    vid: Annotated[int, Whole(0, 0xFFFF, hexadecimal=True)]
+    """USB vendor id."""
+    pid: Annotated[int, Whole(0, 0xFFFF, hexadecimal=True)]
+    """USB product id."""
+    serial_number: Text | None = None
+    """USB serial number, where the stick has one."""
+
+
+class Radio(Strict):
+    """A coordinator stick, or the virtual one."""
+
+    driver: Annotated[Driver, choice(Driver)]
+    """What the stick's firmware speaks."""
+    path: Annotated[str, BeforeValidator(_port)]
+    """`virtual`, a device path, or `socket://host:port`."""
+    baudrate: Annotated[int, Whole(1200, 4_000_000)] = 115200
+    """Bits a second on the serial line."""
+    flow_control: Annotated[FlowControl, choice(FlowControl)] = FlowControl.NONE
+    """Flow control on the serial line."""
+    usb: UsbIdentity | None = None
+    """USB identity of the stick; checked before the port is opened."""
+    eui64: Eui | None = None
+    """The stick's own address; checked against the stick. The virtual stick takes it."""
+
+    @property
+    def is_virtual(self) -> bool:
+        """Whether there is no hardware behind it."""
+        return self.path == VIRTUAL_PATH
+
+
+class Behaviour(Strict):
+    """How a virtual device departs from a healthy one. As it stands here, it is healthy."""
+
+    start_delay: Annotated[Duration, Within("0s", "30d")] = timedelta(0)
+    """How long after it is switched on the device starts to look for a network."""
+    wrong_install_code: bool = False
+    """The device joins with another install code than its label says."""
+    ignore_permit_bit: bool = False
+    """The device tries to associate although the network says that it is closed."""
+    foreign_certificate: bool = False
+    """The device carries a certificate of an authority that the hub does not trust."""
+    reads_before_key_establishment: bool = False
+    """The device reads a meter before key establishment."""
+    writes_attribute: bool = False
+    """The device tries to write an attribute of a meter."""
+    silent_after: Annotated[Duration, Within("1s", "366d")] | None = None
+    """How long after it is switched on the device falls silent. Default: never."""
+    clock_ppm: Annotated[float, Real(-100_000, 100_000)] | None = None
+    """How fast its clock runs, parts per million. Default: drawn from -20 to 20."""
+    read_periods: Annotated[
+        dict[Name, Annotated[Duration, Within("1s", "7d")]], BeforeValidator(section)
+    ] = Field(default_factory=dict)
+    """Read schedules that the device keeps at another period than the rig expects, by name."""
+
+
+class VirtualDevice(Strict):
+    """What makes a device virtual: where it stands and what it can do."""
+
+    position: Position = (3.0, 0.0, 0.0)
+    """x, y, z in metres; the hub's radio stands at [0, 0, 0]."""
+    suites: Suites = (2,)
+    """Key establishment suites that the device can do."""
+    behaviour: Annotated[Behaviour, BeforeValidator(section)] = Field(default_factory=Behaviour)
+    """How the device departs from a healthy one."""
+
+
+class Device(Strict):
+    """A device under test, as it lies on the table."""
+
+    kind: Annotated[DeviceKind, choice(DeviceKind)]
+    """What it is."""
+    eui64: Eui
+    """Its address, as on the label."""
+    install_code: SecretSource | None = None
+    """Install code with its CRC, as on the label: 16, 20, 28 or 36 hexadecimal digits."""
+    model: Text | None = None
+    """Model, for reports."""
+    manufacturer: Text | None = None
+    """Manufacturer, for reports."""
+    virtual: Annotated[VirtualDevice | None, BeforeValidator(section)] = None
+    """Present when the device is a virtual one."""
+
+
+class Certificate(Strict):
+    """A licensed Smart Energy certificate for a hub."""
+
+    suite: Annotated[int, BeforeValidator(lambda value: _suites([value])[0])] = Field(
+        json_schema_extra={"enum": [1, 2]}
+    )
+    """Key establishment suite that it is for."""
+    certificate: SecretSource
+    """The implicit certificate: 48 octets (suite 1) or 74 (suite 2), hexadecimal or raw."""
+    private_key: SecretReference
+    """Its private key: 21 octets (suite 1) or 36 (suite 2), hexadecimal or raw."""
+    ca_public_key: SecretSource
+    """The issuer's public key: 22 octets (suite 1) or 37 (suite 2), hexadecimal or raw."""
+
+
+class Inventory(Strict):
+    """All radios, devices and certificates of a lab."""
+
+    radios: dict[Name, Radio] = Field(min_length=1)
+    """Radios, by name."""
+    devices: Annotated[dict[Name, Device], BeforeValidator(section)] = Field(default_factory=dict)
+    """Devices under test, by name."""
+    certificates: Annotated[dict[Name, Certificate], BeforeValidator(section)] = Field(
+        default_factory=dict
+    )
+    """Licensed certificates for hubs, by name. Not needed with the lab's own authority."""
+
+    @model_validator(mode="after")
+    def _names(self) -> Inventory:
+        if "lab-ca" in self.certificates:
+            raise wrong("the certificate name 'lab-ca' is taken by the lab's own authority")
+        return self

@@ -1,0 +1,298 @@
+"""What no single value of a rig file can tell: references, contradictions, and what is not yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from labctl.config.document import Document
+from labctl.config.fields import duration_text
+from labctl.config.inventory import Device, Driver, Inventory, Radio
+from labctl.config.inventory_checks import read_identity, read_install_code
+from labctl.config.problems import Problem, ProblemSeverity, did_you_mean, quote
+from labctl.config.resolved import DeviceUnderTest, ReadSchedule
+from labctl.config.rig_file import LAB_CA, DeviceRole, ElectricityMeter, Rig
+from labctl.config.schedules import HUB_ENDPOINT, resolve_reads
+from labctl.config.secrets import SecretReader
+from labctl.events import Band, PairingMethod
+from labctl.smart_energy.eui64 import Eui64
+from labctl.smart_energy.identity import Identity
+
+MOST_ELECTRICITY_METERS = 4
+MOST_GAS_METERS = 1
+CHANNELS_2_4_GHZ = range(11, 27)
+SUB_GHZ_MOST_DBM = 14
+_NOT_YET = "not supported yet by this version of labctl"
+_SUPPORTED_METHODS = (PairingMethod.REMOTE, PairingMethod.PRE_PAIRED)
+
+
+@dataclass(slots=True)
+class RigCheck:
+    """The checks of one rig against its inventory, and what they resolved."""
+
+    rig: Rig
+    document: Document
+    inventory: Inventory
+    inventory_document: Document
+    reader: SecretReader
+    problems: list[Problem] = field(default_factory=list)
+    inventory_problems: list[Problem] = field(default_factory=list)
+    radio: Radio | None = None
+    devices: list[DeviceUnderTest] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    certificate: Identity | None = None
+
+    def run(self) -> None:
+        """Run all checks."""
+        self._radio()
+        self._band()
+        self._network()
+        self._suites_and_certificate()
+        self._meters()
+        self._virtual_section()
+        self._devices()
+
+    def _error(self, place: tuple[str | int, ...], what: str, mend: str = "") -> None:
+        self.problems.append(self.document.problem(place, what, mend))
+
+    def _warn(self, place: tuple[str | int, ...], what: str, mend: str = "") -> None:
+        self.problems.append(
+            self.document.problem(place, what, mend, severity=ProblemSeverity.WARNING)
+        )
+
+    # -- the hub ----------------------------------------------------------------------------------
+
+    def _radio(self) -> None:
+        name = self.rig.hub.radio
+        radio = self.inventory.radios.get(name)
+        if radio is None:
+            self._error(
+                ("hub", "radio"),
+                f"there is no radio {quote(name)} in {self.inventory_document.path}",
+                did_you_mean(name, self.inventory.radios),
+            )
+            return
+        self.radio = radio
+        if radio.driver is Driver.ZNP:
+            self._error(
+                ("hub", "radio"),
+                f"the radio {quote(name)} is a ZNP stick: {_NOT_YET}",
+                "use a radio with 'driver: ezsp'",
+            )
+
+    def _band(self) -> None:
+        hub = self.rig.hub
+        if hub.band is Band.MHZ_868:
+            self._error(("hub", "band"), f"868 MHz: {_NOT_YET}", "write 2.4 GHz")
+            if hub.tx_power_dbm > SUB_GHZ_MOST_DBM:
+                self._error(
+                    ("hub", "tx_power_dbm"),
+                    f"{hub.tx_power_dbm} dBm is over the limit on 868 MHz: "
+                    f"{SUB_GHZ_MOST_DBM} dBm (25 mW)",
+                )
+        elif hub.channel not in CHANNELS_2_4_GHZ:
+            self._error(
+                ("hub", "channel"),
+                f"there is no channel {hub.channel} on 2.4 GHz",
+                f"channels {CHANNELS_2_4_GHZ[0]} to {CHANNELS_2_4_GHZ[-1]} are possible",
+            )
+
+    def _network(self) -> None:
+        if self.rig.hub.extended_pan_id in (Eui64("00" * 8), Eui64("ff" * 8)):
+            self._error(("hub", "extended_pan_id"), "this extended PAN id means 'none'")
+
+    def _suites_and_certificate(self) -> None:
+        hub = self.rig.hub
+        if hub.generation.suite not in hub.all_suites:
+            self._error(
+                ("hub", "suites"),
+                f"a {hub.generation} hub offers key establishment suite {hub.generation.suite}, "
+                "and it is not among the suites",
+            )
+        if hub.certificate == LAB_CA:
+            return
+        certificate = self.inventory.certificates.get(hub.certificate)
+        place = ("hub", "certificate")
+        if certificate is None:
+            self._error(
+                place,
+                f"there is no certificate {quote(hub.certificate)} in "
+                f"{self.inventory_document.path}",
+                did_you_mean(hub.certificate, [LAB_CA, *self.inventory.certificates]),
+            )
+            return
+        missing = [suite for suite in hub.all_suites if suite != certificate.suite]
+        if missing:
+            self._error(
+                place,
+                f"the certificate {quote(hub.certificate)} is for key establishment suite "
+                f"{certificate.suite}; the hub needs suite {missing[0]}",
+            )
+        self.certificate = read_identity(
+            certificate,
+            self.inventory_document,
+            hub.certificate,
+            self.reader,
+            self.inventory_problems,
+        )
+        address = self.radio.eui64 if self.radio else None
+        if self.certificate and address and self.certificate.subject != address:
+            self._error(
+                place,
+                f"the certificate {quote(hub.certificate)} is for {self.certificate.subject}, "
+                f"and the radio {quote(hub.radio)} is {address}",
+                "devices check that the hub's address is the one in its certificate",
+            )
+
+    # -- meters -----------------------------------------------------------------------------------
+
+    def _meters(self) -> None:
+        counts = {"electricity": 0, "gas": 0}
+        limits = {"electricity": MOST_ELECTRICITY_METERS, "gas": MOST_GAS_METERS}
+        points: dict[str, str] = {}
+        for name, meter in self.rig.meters.items():
+            place = ("meters", name)
+            counts[meter.kind] += 1
+            if counts[meter.kind] == limits[meter.kind] + 1:
+                self._error(
+                    place,
+                    f"a hub shows at most {limits[meter.kind]} {meter.kind} meters"
+                    if limits[meter.kind] > 1
+                    else f"a hub shows one {meter.kind} meter",
+                )
+            if name == HUB_ENDPOINT:
+                self._error(place, f"the name {quote(name)} is taken by the hub's own endpoint")
+            if meter.mpxn in points:
+                self._error(
+                    (*place, "mpxn"),
+                    f"the meter {quote(points[meter.mpxn])} has the same supply point",
+                )
+            points.setdefault(meter.mpxn, name)
+            digits = len(meter.mpxn)
+            if isinstance(meter, ElectricityMeter) != (digits == 13):
+                usual = "13 digits" if meter.kind == "electricity" else "6 to 10 digits"
+                self._warn((*place, "mpxn"), f"{digits} digits; for {meter.kind} {usual} are usual")
+
+    # -- virtual or real --------------------------------------------------------------------------
+
+    def _virtual_section(self) -> None:
+        if self.radio is None:
+            return
+        if self.radio.is_virtual and self.rig.virtual is None:
+            self._error(
+                ("hub", "radio"),
+                f"the radio {quote(self.rig.hub.radio)} is virtual, and the rig has no section "
+                "'virtual'",
+                "add 'virtual: {}' at the top level",
+            )
+        elif not self.radio.is_virtual and self.rig.virtual is not None:
+            self._warn(
+                ("virtual",),
+                f"this section has no effect: the radio {quote(self.rig.hub.radio)} is a real one",
+            )
+
+    # -- devices under test -----------------------------------------------------------------------
+
+    def _devices(self) -> None:
+        if len(self.rig.devices) > self.rig.hub.max_devices:
+            self._error(
+                ("devices",),
+                f"{len(self.rig.devices)} devices, and the device log has room for "
+                f"{self.rig.hub.max_devices}",
+                "raise hub.max_devices, or leave devices out",
+            )
+        seen: set[str] = set()
+        for number, role in enumerate(self.rig.devices):
+            place = ("devices", number, "device")
+            device = self.inventory.devices.get(role.device)
+            schedules = resolve_reads(self.rig, number, self.document, self.problems)
+            if role.device in seen:
+                self._error(place, f"the device {quote(role.device)} has a role already")
+            elif device is None:
+                self._error(
+                    place,
+                    f"there is no device {quote(role.device)} in {self.inventory_document.path}",
+                    did_you_mean(role.device, self.inventory.devices),
+                )
+            else:
+                self._device(number, role, device, schedules)
+            seen.add(role.device)
+        if self.radio is not None and len(self.left_out) == len(self.rig.devices):
+            self._warn(("devices",), "no device is under test", "add one below 'devices:'")
+
+    def _device(
+        self, number: int, role: DeviceRole, device: Device, schedules: tuple[ReadSchedule, ...]
+    ) -> None:
+        place = ("devices", number, "device")
+        radio = self.radio
+        if radio is not None and radio.is_virtual and device.virtual is None:
+            self._error(
+                place,
+                f"{quote(role.device)} is a real device: it cannot hear a virtual radio",
+                "use a real radio, or give the device a section 'virtual' in the inventory",
+            )
+            return
+        if radio is not None and not radio.is_virtual and device.virtual is not None:
+            self.left_out.append(role.device)
+            self._warn(
+                place,
+                f"{quote(role.device)} is a virtual device: it cannot hear a real radio "
+                "and is left out",
+            )
+            return
+        if device.virtual is not None:
+            self._virtual_device(number, role, device)
+        self._pairing(number, role, device, schedules)
+
+    def _virtual_device(self, number: int, role: DeviceRole, device: Device) -> None:
+        place = ("devices", number, "device")
+        assert device.virtual is not None
+        if not set(device.virtual.suites) & set(self.rig.hub.all_suites):
+            self._warn(
+                place,
+                f"{quote(role.device)} has no key establishment suite in common with the hub: "
+                "it will never be authorised",
+            )
+        names = [read.name for read in role.reads]
+        for name, period in device.virtual.behaviour.read_periods.items():
+            if name not in names:
+                self._warn(
+                    place,
+                    f"{quote(role.device)} is to read {quote(name)} every "
+                    f"{duration_text(period)}, and has no such schedule here",
+                    did_you_mean(name, names),
+                )
+
+    def _pairing(
+        self, number: int, role: DeviceRole, device: Device, schedules: tuple[ReadSchedule, ...]
+    ) -> None:
+        place = ("devices", number, "pairing", "method")
+        if role.pairing.method not in _SUPPORTED_METHODS:
+            methods = " or ".join(method.value for method in _SUPPORTED_METHODS)
+            self._error(place, f"pairing by {role.pairing.method}: {_NOT_YET}", f"write {methods}")
+            return
+        if device.install_code is None:
+            self._error(
+                ("devices", number, "device"),
+                f"{quote(role.device)} has no install code in {self.inventory_document.path}",
+                f"add 'install_code: ...' to it: pairing by {role.pairing.method} needs one",
+            )
+            return
+        code = read_install_code(
+            device.install_code,
+            self.inventory_document,
+            role.device,
+            self.reader,
+            self.inventory_problems,
+        )
+        if code is not None:
+            self.devices.append(
+                DeviceUnderTest(
+                    name=role.device,
+                    eui64=device.eui64,
+                    kind=device.kind,
+                    device=device,
+                    install_code=code,
+                    pairing=role.pairing,
+                    schedules=schedules,
+                )
+            )

@@ -1,0 +1,376 @@
+"""The rig file: which radio is the hub's, what it serves, and which devices are under test."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
+
+from labctl.config.fields import (
+    Duration,
+    Eui,
+    Instant,
+    Name,
+    Octets,
+    Real,
+    Strict,
+    Text,
+    TimeOfDay,
+    Whole,
+    Within,
+    as_written,
+    choice,
+    section,
+    wrong,
+)
+from labctl.config.inventory import Suites
+from labctl.config.problems import quote
+from labctl.events import Band, PairingMethod
+
+LAB_CA = "lab-ca"
+
+
+class Generation(enum.StrEnum):
+    """Which technical specifications the hub follows."""
+
+    SMETS1 = "smets1"
+    SMETS2 = "smets2"
+
+    @property
+    def suite(self) -> int:
+        """The key establishment suite of this generation."""
+        return 1 if self is Generation.SMETS1 else 2
+
+
+class HubTime(enum.StrEnum):
+    """Which TimeStatus bit the hub's clock shows (ZCL 3.12.2.2.2)."""
+
+    MASTER = "master"
+    SYNCHRONISED = "synchronised"
+
+
+class Profile(enum.StrEnum):
+    """How consumption runs over the day."""
+
+    DOMESTIC = "domestic"
+    HEATING = "heating"
+    FLAT = "flat"
+
+
+class RigClock(enum.StrEnum):
+    """How rig time passes on a virtual rig."""
+
+    FAST = "fast"
+    REAL = "real"
+
+
+def _identifier(value: Any) -> int | str:
+    """A cluster, attribute or command: a number from 0 to 0xFFFF, or a name."""
+    if isinstance(value, bool):
+        raise wrong("a name or a number is needed here")
+    if isinstance(value, int):
+        if not 0 <= value <= 0xFFFF:
+            raise wrong(f"{getattr(value, 'text', value)} is out of range: 0x0000 to 0xFFFF")
+        return int(value)
+    text = as_written(value)
+    if not isinstance(text, str) or not text:
+        raise wrong("a name or a number is needed here")
+    try:
+        return _identifier(int(text, 16)) if text.lower().startswith("0x") else text
+    except ValueError:
+        raise wrong(f"{quote(text)} is not a hexadecimal number") from None
+
+
+Identifier = Annotated[
+    int | str,
+    BeforeValidator(_identifier),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 0, "maximum": 0xFFFF}]}
+    ),
+]
+"""A cluster, attribute or command: its name, or its number."""
+
+
+class Hub(Strict):
+    """The communications hub."""
+
+    radio: Name
+    """The radio of the inventory that the hub works with."""
+    generation: Annotated[Generation, choice(Generation)] = Generation.SMETS2
+    """`smets1` (key establishment suite 1) or `smets2` (suite 2)."""
+    suites: Suites | None = None
+    """Key establishment suites that the hub offers. Default: that of its generation."""
+    band: Annotated[Band, choice(Band)] = Band.GHZ_2_4
+    """`2.4 GHz`; `868 MHz` is not supported yet by this version."""
+    channel: Annotated[int, Whole(0, 62)] = 20
+    """Channel: 11 to 26 on 2.4 GHz."""
+    tx_power_dbm: Annotated[int, Whole(-40, 20)] = 8
+    """Transmit power in dBm. On 868 MHz at most 14."""
+    certificate: Name = LAB_CA
+    """`lab-ca` (the lab's own authority), or a certificate of the inventory."""
+    pan_id: Annotated[int, Whole(0x0001, 0xFFFE, hexadecimal=True)] | None = None
+    """PAN id for a network that is formed anew. Default: chosen at random."""
+    extended_pan_id: Eui | None = None
+    """Extended PAN id for a network that is formed anew. Default: chosen at random."""
+    time: Annotated[HubTime, choice(HubTime)] = HubTime.SYNCHRONISED
+    """Which bit of TimeStatus the hub's clock shows: `master` or `synchronised`."""
+    max_devices: Annotated[int, Whole(1, 64)] = 16
+    """Entries that the device log has room for."""
+
+    @property
+    def all_suites(self) -> tuple[int, ...]:
+        """The suites that the hub offers, defaults applied."""
+        return self.suites or (self.generation.suite,)
+
+
+class Tier(Strict):
+    """A time of day with a price of its own. Times are UTC, as GB meters switch."""
+
+    label: Annotated[str, Octets(12)]
+    """Label of the tier, up to 12 octets."""
+    start: TimeOfDay
+    """When the tier starts, UTC."""
+    end: TimeOfDay
+    """When it ends, UTC; at or before `start` means on the next day."""
+    unit_p_per_kwh: Annotated[float, Real(0, 1000)]
+    """Unit price in the tier, pence a kWh."""
+
+
+class Tariff(Strict):
+    """What a meter charges."""
+
+    name: Annotated[str, Octets(24)] = "Standard"
+    """Label that displays show, up to 24 octets; with prices only the first 12 are sent."""
+    standing_charge_p_per_day: Annotated[float, Real(0, 1000)] = 0.0
+    """Standing charge, pence a day."""
+    unit_p_per_kwh: Annotated[float, Real(0, 1000)]
+    """Unit price, pence a kWh."""
+    tiers: Annotated[tuple[Tier, ...], Field(strict=False, max_length=47)] = ()
+    """Times of day with another unit price. Where two overlap, the first holds."""
+
+
+def _mpxn(value: Any) -> str:
+    text = as_written(value)
+    if isinstance(text, str) and re.fullmatch(r"[0-9]{6,13}", text):
+        return text
+    raise wrong(
+        f"{quote(value)} is not a supply point number",
+        "an MPAN has 13 digits, an MPRN 6 to 10",
+    )
+
+
+class _Meter(Strict):
+    mpxn: Annotated[
+        str,
+        BeforeValidator(_mpxn),
+        WithJsonSchema(
+            {"anyOf": [{"type": "string", "pattern": "^[0-9]{6,13}$"}, {"type": "integer"}]}
+        ),
+    ]
+    """Supply point: 13 digits (MPAN) for electricity, 6 to 10 (MPRN) for gas."""
+    serial_number: Annotated[str, Octets(24)]
+    """Serial number of the meter, up to 24 octets."""
+    profile: Annotated[Profile, choice(Profile)] = Profile.DOMESTIC
+    """How consumption runs over the day: `domestic`, `heating` (a boiler) or `flat`."""
+    tariff: Tariff | None = None
+    """Tariff. Default: none is published."""
+
+
+class ElectricityMeter(_Meter):
+    """An electricity meter."""
+
+    kind: Literal["electricity"]
+    """`electricity`."""
+    start_kwh: Annotated[float, Real(0, 99_999_999)] = 0.0
+    """Reading at the very first start of the rig, kWh."""
+    base_w: Annotated[float, Real(0, 100_000)] = 250.0
+    """Load that is always there, W."""
+    peak_w: Annotated[float, Real(0, 100_000)] = 6000.0
+    """Load added to it at the busiest time of day, W."""
+
+
+class GasMeter(_Meter):
+    """A gas meter. It sleeps; devices read the hub's gas proxy."""
+
+    kind: Literal["gas"]
+    """`gas`."""
+    start_m3: Annotated[float, Real(0, 99_999_999)] = 0.0
+    """Reading at the very first start of the rig, m³."""
+    base_m3_per_h: Annotated[float, Real(0, 1000)] = 0.0
+    """Flow that is always there, m³/h."""
+    peak_m3_per_h: Annotated[float, Real(0, 1000)] = 1.2
+    """Flow added to it at the busiest time of day, m³/h."""
+    calorific_value_mj_per_m3: Annotated[float, Real(30, 45)] = 39.5
+    """Calorific value, MJ/m³."""
+    conversion_factor: Annotated[float, Real(0.5, 2)] = 1.02264
+    """Volume correction for temperature and pressure."""
+
+
+def _meter_kind(value: Any) -> str | None:
+    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+    return kind if kind in ("electricity", "gas") else None
+
+
+Meter = Annotated[
+    Annotated[ElectricityMeter, Tag("electricity")] | Annotated[GasMeter, Tag("gas")],
+    Discriminator(
+        _meter_kind,
+        custom_error_type="meter_kind",
+        custom_error_message="the kind of meter is not known",
+    ),
+]
+"""A meter of one of the two kinds."""
+
+
+class Pairing(Strict):
+    """How the device comes into the device log."""
+
+    method: Annotated[PairingMethod, choice(PairingMethod)] = PairingMethod.REMOTE
+    """`remote` (code and address in, window opens) or `pre-paired`."""
+    window: Annotated[Duration, Within("1s", "65535s")] = timedelta(minutes=10)
+    """How long joining is open for the device."""
+    requested_by: Text = "bench"
+    """Who asked for the pairing: kept as evidence."""
+    consent_reference: Text | None = None
+    """The consumer's consent, as the records name it: kept as evidence."""
+
+
+def _endpoint(value: Any) -> int | str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not 1 <= value <= 240:
+            raise wrong(f"{getattr(value, 'text', value)} is out of range: 1 to 240 is possible")
+        return int(value)
+    if isinstance(value, str) and value:
+        return value
+    raise wrong("an endpoint is a meter's name, 'hub', or a number from 1 to 240")
+
+
+class Read(Strict):
+    """One thing that the device should read, and how often."""
+
+    name: Name
+    """Name of the schedule, for reports."""
+    cluster: Identifier
+    """Cluster, by name or number."""
+    endpoint: (
+        Annotated[
+            int | str,
+            BeforeValidator(_endpoint),
+            WithJsonSchema(
+                {"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 1, "maximum": 240}]}
+            ),
+        ]
+        | None
+    ) = None
+    """A meter's name, `hub`, or the number of an endpoint. Default: any."""
+    attributes: Annotated[tuple[Identifier, ...], Field(strict=False, max_length=64)] = ()
+    """Attributes that one read asks for, by name or number."""
+    command: Identifier | None = None
+    """Instead of attributes: the cluster command that the device sends, by name or number."""
+    every: Annotated[Duration, Within("1s", "366d")]
+    """The period."""
+    tolerance: Annotated[Duration, Within("0s", "366d")] | None = None
+    """How much early or late is punctual. Default: a fifth of the period, at most 1 min."""
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Read:
+        if self.attributes and self.command is not None:
+            raise wrong(
+                "a schedule is of attributes or of a command, not of both",
+                "make two schedules of it",
+            )
+        if not self.attributes and self.command is None:
+            raise wrong("the schedule reads nothing", "add 'attributes: [...]' or 'command: ...'")
+        return self
+
+    @property
+    def punctual_within(self) -> timedelta:
+        """The tolerance, default applied."""
+        if self.tolerance is not None:
+            return self.tolerance
+        return min(self.every / 5, timedelta(minutes=1))
+
+
+class DeviceRole(Strict):
+    """A device under test, and what is expected of it."""
+
+    device: Name
+    """The device of the inventory."""
+    pairing: Annotated[Pairing, BeforeValidator(section)] = Field(default_factory=Pairing)
+    """How it comes into the device log."""
+    reads: Annotated[tuple[Read, ...], Field(strict=False)] = ()
+    """What it should read."""
+
+
+class Bench(Strict):
+    """Settings for `labctl bench`."""
+
+    duration: Annotated[Duration, Within("1s", "366d")] | None = None
+    """How long a bench run lasts. Default: 24h on a virtual rig, else until interrupted."""
+
+
+class Environment(Strict):
+    """The room that the virtual air fills."""
+
+    path_loss_exponent: Annotated[float, Real(1, 6)] = 2.8
+    """How fast the signal fades with distance: 2 in free space, 3 and more through walls."""
+    shadowing_db: Annotated[float, Real(0, 20)] = 4.0
+    """Standard deviation of the loss that walls and furniture add to a path, dB."""
+    noise_floor_dbm: Annotated[float, Real(-120, -40)] = -100.0
+    """Noise in the channel, dBm."""
+
+
+class VirtualBench(Strict):
+    """How a rig without hardware runs."""
+
+    seed: Annotated[int, Whole(0, 2**63 - 1)] = 1
+    """Seed of all that is random. The same seed gives the same run."""
+    start: Instant = datetime.datetime(2026, 1, 5, tzinfo=datetime.UTC)
+    """Rig time of the very first run; later runs go on where the last one ended."""
+    clock: Annotated[RigClock, choice(RigClock)] = RigClock.FAST
+    """`fast`: time jumps to the next thing that happens. `real`: time passes as on the wall."""
+    environment: Annotated[Environment, BeforeValidator(section)] = Field(
+        default_factory=Environment
+    )
+    """The room."""
+
+
+def _rig_name(value: Any) -> str:
+    text = as_written(value)
+    if isinstance(text, str) and len(text) <= 63 and text and not set(text) - _RIG_LETTERS:
+        return text
+    raise wrong(
+        f"{quote(value)} is not a rig name",
+        "use up to 63 lower-case letters, digits and '-'",
+    )
+
+
+_RIG_LETTERS = set("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+class Rig(Strict):
+    """A rig: a hub, its meters, and the devices under test."""
+
+    rig: Annotated[
+        str,
+        BeforeValidator(_rig_name),
+        WithJsonSchema({"type": "string", "pattern": "^[a-z0-9-]{1,63}$"}),
+    ]
+    """Name of the rig. Runs and reports go by it."""
+    inventory: Text | None = None
+    """Path of the inventory, from this file's folder. Default: `inventory.yaml` beside this file,
+    or one folder up."""
+    hub: Hub
+    """The communications hub."""
+    meters: Annotated[dict[Name, Meter], Field(min_length=1)]
+    """Meters that the hub shows, by name: up to four for electricity, one for gas."""
+    devices: Annotated[tuple[DeviceRole, ...], Field(strict=False)] = ()
+    """Devices under test."""
+    bench: Annotated[Bench, BeforeValidator(section)] = Field(default_factory=Bench)
+    """Settings for `labctl bench`."""
+    virtual: Annotated[VirtualBench | None, BeforeValidator(section)] = None
+    """How the virtual rig runs; required when the hub's radio is virtual."""
