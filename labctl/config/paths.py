@@ -69,6 +69,14 @@ def locate_inventory(
     return Located(Path(INVENTORY_NAME), Source.DEFAULT, "not found")
 
 
+def chosen_inventory(
+    option: str | Path | None = None, environ: Mapping[str, str] | None = None
+) -> Path | None:
+    """The inventory that goes before what a rig file names: the option, or the environment."""
+    found = _chosen(option, "--inventory", INVENTORY_VARIABLE, environ)
+    return found.path if found is not None else None
+
+
 def locate_database(
     option: str | Path | None = None,
     inventory: Path | None = None,
