@@ -36,8 +36,8 @@ from labctl.smart_energy.cbke_messages import (
     suite_bitmap,
 )
 from labctl.smart_energy.certificates import Certificate, CertificateError, parse_certificate
-from labctl.smart_energy.curves import CURVES, Point, PointError, random_scalar
-from labctl.smart_energy.ecmqv import KeyMaterial, shared_secret
+from labctl.smart_energy.curves import CURVES, Point, PointError
+from labctl.smart_energy.ecmqv import EphemeralKey, KeyMaterial
 from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.identity import Identity
 
@@ -73,11 +73,9 @@ _AWAITED = {
 }
 
 _STEPS = {
-    State.IDLE: Step.KEY_INITIATE,
     State.AWAITING_INITIATE: Step.KEY_INITIATE,
     State.AWAITING_EPHEMERAL_DATA: Step.KEY_EPHEMERAL,
     State.AWAITING_CONFIRM_KEY: Step.KEY_CONFIRM,
-    State.ESTABLISHED: Step.KEY_CONFIRM,
 }
 
 
@@ -151,11 +149,11 @@ class KeyEstablishment:
         self._deadline_s: float | None = None
         self._suite = max(self._identities) if initiator else None
         self._last_received: tuple[int, bytes] | None = None
-        self._last_answer: list[Action] = []
+        self._last_answer: list[Send] = []
         self._partner_times_s = (0, 0)
         self._partner_certificate: Certificate | None = None
         self._partner_public_key: Point | None = None
-        self._ephemeral: tuple[int, Point] | None = None
+        self._ephemeral: EphemeralKey | None = None
         self._keys: KeyMaterial | None = None
         self._macu = b""
         self._macv = b""
@@ -178,6 +176,12 @@ class KeyEstablishment:
     @property
     def suite(self) -> int | None:
         """The suite in use: None as long as a responder does not know it."""
+        return self._suite
+
+    @property
+    def _settled_suite(self) -> int:
+        """The suite, where it is known: from the start (initiator) or since Initiate."""
+        assert self._suite is not None
         return self._suite
 
     @property
@@ -226,7 +230,7 @@ class KeyEstablishment:
             # The same message once more: our answer, or the acknowledgement of it, was lost on the
             # way, and a sender that repeats itself is not out of order. BAD_MESSAGE would end a
             # sound exchange on just those links where a repetition is most likely.
-            return [action for action in self._last_answer if isinstance(action, Send)]
+            return list(self._last_answer)
         if self._state in (State.IDLE, State.ESTABLISHED):
             # A latecomer of an attempt before this one, or of this one. A Terminate could make
             # the partner throw a good key away.
@@ -236,7 +240,7 @@ class KeyEstablishment:
         except (_Refusal, MessageError) as refusal:
             actions = self._terminate(refusal.status, refusal.cause)
         self._last_received = (command_id, payload)
-        self._last_answer = actions
+        self._last_answer = [action for action in actions if isinstance(action, Send)]
         return actions
 
     def timed_out(self) -> list[Action]:
@@ -286,9 +290,8 @@ class KeyEstablishment:
             )
         if command is CommandId.INITIATE:
             return self._receive_initiate(Initiate.decode(payload))
-        assert self._suite is not None  # settled by Initiate
         if command is CommandId.EPHEMERAL_DATA:
-            return self._receive_ephemeral(EphemeralData.decode(payload, self._suite))
+            return self._receive_ephemeral(EphemeralData.decode(payload, self._settled_suite))
         return self._receive_confirm(ConfirmKey.decode(payload))
 
     def _receive_initiate(self, message: Initiate) -> list[Action]:
@@ -297,11 +300,12 @@ class KeyEstablishment:
         self._partner_certificate = certificate
         self._partner_public_key = self._accept_certificate(certificate)
         self._partner_times_s = (message.ephemeral_time_s, message.confirm_time_s)
-        answer = (
-            Send(CommandId.EPHEMERAL_DATA, self._generate_ephemeral())
-            if self.role is Role.INITIATOR
-            else Send(CommandId.INITIATE, self._initiate_payload())
-        )
+        if self.role is Role.INITIATOR:
+            self._ephemeral = self._generate_ephemeral()
+            ephemeral_data = EphemeralData(self._ephemeral.public_key)
+            answer = Send(CommandId.EPHEMERAL_DATA, ephemeral_data.encode())
+        else:
+            answer = Send(CommandId.INITIATE, self._initiate_payload())
         self._advance(
             State.AWAITING_EPHEMERAL_DATA, self._partner_times_s[0] + TRANSMISSION_ALLOWANCE_S
         )
@@ -331,71 +335,47 @@ class KeyEstablishment:
         identity = self._identities[certificate.suite]
         try:
             certificate.check()
-        except CertificateError as error:
-            raise _Refusal(TerminateStatus.INVALID_CERTIFICATE, str(error)) from None
-        if certificate.issuer != identity.issuer:
-            raise _Refusal(
-                TerminateStatus.UNKNOWN_ISSUER,
-                f"the partner's certificate was issued by {certificate.issuer}; "
-                f"the certificate here is from {identity.issuer}",
-            )
-        if certificate.subject != self.partner:
-            raise _Refusal(
-                TerminateStatus.INVALID_CERTIFICATE,
-                f"the certificate is of {certificate.subject}, but {self.partner} sent it",
-            )
-        try:
+            if certificate.issuer != identity.issuer:
+                raise _Refusal(
+                    TerminateStatus.UNKNOWN_ISSUER,
+                    f"the partner's certificate was issued by {certificate.issuer}; "
+                    f"the certificate here is from {identity.issuer}",
+                )
+            if certificate.subject != self.partner:
+                raise CertificateError(
+                    f"the certificate is of {certificate.subject}, but {self.partner} sent it"
+                )
             return certificate.public_key(identity.ca_public_key)
         except CertificateError as error:
             raise _Refusal(TerminateStatus.INVALID_CERTIFICATE, str(error)) from None
 
     def _receive_ephemeral(self, message: EphemeralData) -> list[Action]:
-        assert self._suite is not None
-        assert self._partner_public_key is not None
-        curve = CURVES[self._suite]
-        identity = self._identities[self._suite]
+        ephemeral = self._ephemeral or self._generate_ephemeral()
+        assert self._partner_public_key is not None  # settled by Initiate
         try:
-            partner_ephemeral = curve.decompress(message.public_key)
-        except PointError as error:
-            raise _Refusal(TerminateStatus.BAD_MESSAGE, f"Ephemeral Data: {error}") from None
-        own_octets = (
-            self._generate_ephemeral()
-            if self._ephemeral is None
-            else curve.compress(self._ephemeral[1])
-        )
-        assert self._ephemeral is not None
-        try:
-            z = shared_secret(
-                curve,
-                private_key=int.from_bytes(identity.private_key.reveal(), "big"),
-                ephemeral_private_key=self._ephemeral[0],
-                ephemeral_public_key=self._ephemeral[1],
-                partner_public_key=self._partner_public_key,
-                partner_ephemeral_public_key=partner_ephemeral,
+            keys = ephemeral.agree(
+                self._identities[self._settled_suite].private_key,
+                self._partner_public_key,
+                message.public_key,
             )
         except PointError as error:
             raise _Refusal(TerminateStatus.BAD_MESSAGE, f"Ephemeral Data: {error}") from None
-        self._ephemeral = None
-        self._keys = KeyMaterial.derive(z)
+        self._ephemeral, self._keys = None, keys
         if self.role is Role.INITIATOR:
-            initiator, responder = self.own_eui64, self.partner
-            qeu, qev = own_octets, message.public_key
+            parties = self.own_eui64, self.partner, ephemeral.public_key, message.public_key
         else:
-            initiator, responder = self.partner, self.own_eui64
-            qeu, qev = message.public_key, own_octets
-        self._macu = self._keys.macu(initiator, responder, qeu, qev)
-        self._macv = self._keys.macv(initiator, responder, qeu, qev)
+            parties = self.partner, self.own_eui64, message.public_key, ephemeral.public_key
+        self._macu, self._macv = keys.macu(*parties), keys.macv(*parties)
         self._advance(
             State.AWAITING_CONFIRM_KEY, self._partner_times_s[1] + TRANSMISSION_ALLOWANCE_S
         )
         if self.role is Role.INITIATOR:
             return [Send(CommandId.CONFIRM_KEY, ConfirmKey(self._macu).encode())]
-        return [Send(CommandId.EPHEMERAL_DATA, EphemeralData(own_octets).encode())]
+        return [Send(CommandId.EPHEMERAL_DATA, EphemeralData(ephemeral.public_key).encode())]
 
     def _receive_confirm(self, message: ConfirmKey) -> list[Action]:
-        assert self._suite is not None
-        assert self._keys is not None
-        assert self._partner_certificate is not None
+        assert self._keys is not None  # settled by Ephemeral Data
+        assert self._partner_certificate is not None  # settled by Initiate
         initiator = self.role is Role.INITIATOR
         if not hmac.compare_digest(message.mac, self._macv if initiator else self._macu):
             raise _Refusal(
@@ -404,7 +384,9 @@ class KeyEstablishment:
                 "it derived another key, as when its private key or its authority's public key "
                 "does not belong to its certificate",
             )
-        established = Established(self._keys.link_key, self._suite, self._partner_certificate)
+        established = Established(
+            self._keys.link_key, self._settled_suite, self._partner_certificate
+        )
         answer = Send(CommandId.CONFIRM_KEY, ConfirmKey(self._macv).encode())
         self._end(State.ESTABLISHED)
         # The initiator may encrypt with the key as soon as it has MACV, so it must be in place
@@ -412,8 +394,9 @@ class KeyEstablishment:
         return [established] if initiator else [established, answer]
 
     def _receive_terminate(self, payload: bytes) -> list[Action]:
-        if self._state in (State.IDLE, State.TERMINATED):
-            return []
+        begun = self.role is Role.INITIATOR or self._suite is not None
+        if not begun or self._state in (State.IDLE, State.TERMINATED):
+            return []  # it speaks of an attempt before this one
         try:
             message = Terminate.decode(payload)
         except MessageError as error:
@@ -446,22 +429,12 @@ class KeyEstablishment:
     # -- what is sent ----------------------------------------------------------------------------
 
     def _initiate_payload(self) -> bytes:
-        assert self._suite is not None
-        return Initiate(
-            self._suite,
-            self._ephemeral_time_s,
-            self._confirm_time_s,
-            self._identities[self._suite].certificate,
-        ).encode()
+        suite = self._settled_suite
+        certificate = self._identities[suite].certificate
+        return Initiate(suite, self._ephemeral_time_s, self._confirm_time_s, certificate).encode()
 
-    def _generate_ephemeral(self) -> bytes:
-        assert self._suite is not None
-        curve = CURVES[self._suite]
-        scalar = random_scalar(curve, self._random_octets)
-        point = curve.multiply(scalar, curve.generator)
-        assert point is not None  # 0 < scalar < n
-        self._ephemeral = scalar, point
-        return curve.compress(point)
+    def _generate_ephemeral(self) -> EphemeralKey:
+        return EphemeralKey.generate(CURVES[self._settled_suite], self._random_octets)
 
     def _terminate(self, status: TerminateStatus, cause: str) -> list[Action]:
         self._end(State.TERMINATED)

@@ -111,6 +111,16 @@ class Suite2Certificate:
     def __post_init__(self) -> None:
         _demand_length("reconstruction point", self.reconstruction_point, 37)
         _demand_length("serial number", self.serial_number, 8)
+        for name, value, bits in (
+            ("valid from", self.valid_from_s, 40),
+            ("validity", self.validity_s, 32),
+            ("key usage", self.key_usage, 8),
+            ("type", self.type, 8),
+            ("curve", self.curve, 8),
+            ("hash", self.hash, 8),
+        ):
+            if value >> bits:
+                raise CertificateError(f"the certificate's {name} does not fit into {bits} bits")
 
     @classmethod
     def parse(cls, octets: bytes) -> Suite2Certificate:
@@ -188,7 +198,7 @@ def parse_certificate(suite: int, octets: bytes) -> Certificate:
 
 def _demand_length(name: str, octets: bytes, length: int) -> None:
     if len(octets) != length:
-        raise CertificateError(f"a {name} has {length} octets, not {len(octets)}")
+        raise CertificateError(f"the {name} has {len(octets)} octets instead of {length}")
 
 
 def _reconstruct(certificate: Certificate, ca_public_key: bytes) -> Point:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from labctl.secret import Secret
 from labctl.smart_energy.aes_mmo import aes_mmo, hmac_mmo
-from labctl.smart_energy.curves import KoblitzCurve, Point, PointError
+from labctl.smart_energy.curves import KoblitzCurve, Point, PointError, random_scalar
 from labctl.smart_energy.eui64 import Eui64
 
 CONFIRMATION_OCTETS = 16
@@ -72,3 +73,42 @@ class KeyMaterial:
         """The responder's confirmation."""
         data = _TAG_RESPONDER + responder.big_endian + initiator.big_endian + qev + qeu
         return hmac_mmo(self.mac_key.reveal(), data)
+
+
+@dataclass(frozen=True, slots=True)
+class EphemeralKey:
+    """A key pair for one exchange."""
+
+    curve: KoblitzCurve
+    private_key: Secret
+    point: Point
+
+    @classmethod
+    def generate(cls, curve: KoblitzCurve, random_octets: Callable[[int], bytes]) -> EphemeralKey:
+        """A new pair."""
+        scalar = random_scalar(curve, random_octets)
+        point = curve.multiply(scalar, curve.generator)
+        assert point is not None  # 0 < scalar < n
+        return cls(curve, Secret(scalar.to_bytes(curve.scalar_octets, "big")), point)
+
+    @property
+    def public_key(self) -> bytes:
+        """The compressed point, 22 or 37 octets: what Ephemeral Data carries."""
+        return self.curve.compress(self.point)
+
+    def agree(
+        self, private_key: Secret, partner_public_key: Point, partner_ephemeral: bytes
+    ) -> KeyMaterial:
+        """The keys that this pair, the own private key and the partner's two public keys give.
+
+        Raises `PointError` when the partner's ephemeral public key is none.
+        """
+        z = shared_secret(
+            self.curve,
+            private_key=int.from_bytes(private_key.reveal(), "big"),
+            ephemeral_private_key=int.from_bytes(self.private_key.reveal(), "big"),
+            ephemeral_public_key=self.point,
+            partner_public_key=partner_public_key,
+            partner_ephemeral_public_key=self.curve.decompress(partner_ephemeral),
+        )
+        return KeyMaterial.derive(z)
