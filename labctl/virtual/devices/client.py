@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from labctl.secret import Secret
 from labctl.smart_energy.identity import Identity
 from labctl.virtual.devices import zcl
 from labctl.virtual.devices.commissioning import Commissioning
@@ -58,7 +59,7 @@ class Body:
 
     product: Product
     identities: Mapping[int, Identity]
-    link_key: bytes
+    link_key: Secret
     """Of its install code."""
     behaviour: Behaviour
     schedules: Sequence[ReadSchedule]
@@ -300,9 +301,9 @@ def _first(group: BaseExceptionGroup[NetworkLost]) -> str:
     return ""
 
 
-def _preconfigured(body: Body) -> bytes:
+def _preconfigured(body: Body) -> Secret:
     if body.behaviour.wrong_install_code:
-        return bytes(octet ^ 0xFF for octet in body.link_key)
+        return Secret(bytes(octet ^ 0xFF for octet in body.link_key.reveal()))
     return body.link_key
 
 

@@ -6,6 +6,7 @@ import asyncio
 import random
 from dataclasses import dataclass
 
+from labctl.secret import Secret
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.devices.observations import Observations, What
 from labctl.virtual.devices.settings import Behaviour, Timings
@@ -23,7 +24,7 @@ class Commissioning:
     rng: random.Random
     timings: Timings
     behaviour: Behaviour
-    link_key: bytes
+    link_key: Secret
     saw: Observations
 
     async def join(self) -> None:
@@ -87,7 +88,7 @@ class Commissioning:
                 joins += 1
                 failure = await self.node.join(
                     beacon,
-                    link_key=self.link_key,
+                    link_key=self.link_key.reveal(),
                     key_timeout_s=self.timings.network_key_timeout_s,
                 )
                 if failure is None:

@@ -75,7 +75,7 @@ class VirtualDevice:
         self._body = Body(
             product=product or Product(model=_MODELS[self.kind]),
             identities=dict(identities),
-            link_key=install_code.link_key().reveal(),
+            link_key=install_code.link_key(),
             behaviour=behaviour or Behaviour(),
             schedules=tuple(DEFAULT_SCHEDULES[self.kind] if schedules is None else schedules),
             timings=timings or Timings(),
@@ -117,12 +117,11 @@ class VirtualDevice:
 
         An exception that ended the device's life is a bug of ours, and is raised here.
         """
-        task, client, self._task = self._task, self._client, None
+        task, self._task = self._task, None
         if task is None:
             return
         if not task.done():
-            assert client is not None  # made together with the task
-            client.node.power_off()
+            # The client takes its radio off the air as it ends, before any time passes.
             task.cancel()
             self.observations.note(What.POWER_OFF)
         await asyncio.wait([task])
@@ -160,7 +159,9 @@ class VirtualDevice:
     @property
     def is_authorised(self) -> bool:
         """Whether it holds a link key from key establishment."""
-        return self._client.is_authorised if self._client else self._flash.load().authorised
+        if self._client is not None and self.is_on:
+            return self._client.is_authorised
+        return self._flash.load().authorised
 
     @property
     def node(self) -> Node | None:

@@ -21,7 +21,7 @@ _UNITS = {0x00: "kWh", 0x01: "m³", 0x02: "ft³", 0x03: "ccf"}
 
 @dataclass(slots=True)
 class MeterReadout:
-    """One meter as the device knows it: `raw` holds each attribute as last read, None without value."""
+    """One meter as the device knows it: `raw` holds each attribute as last read."""
 
     peer: Peer
     raw: dict[int, zcl.Value] = field(default_factory=dict)
