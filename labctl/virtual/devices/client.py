@@ -115,7 +115,7 @@ class Client(NodeListener):
         self._survey = Survey(node, self.port, t, self.screen, saw)
         self._provocation = Provocation(node, self.port, t, saw)
         self._reader = Reader(
-            self.port, t, rng, 1 + ppm * 1e-6, self.screen, saw, self._time_server
+            self.port, t, rng, 1 / (1 + ppm * 1e-6), self.screen, saw, self._time_server
         )
 
     @property

@@ -65,6 +65,8 @@ class Flash:
                 bool(stored["authorised"]),
                 None if suite is None else int(suite),
             )
+        except ConfigurationError as error:
+            raise self._unusable(error.what) from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             # The text of the error might quote keys: name its kind only.
             raise self._unusable(f"it is damaged ({type(error).__name__})") from None

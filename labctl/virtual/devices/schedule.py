@@ -24,7 +24,7 @@ _TIME_ATTRIBUTE = 0x0000
 class Reader:
     """Serves read schedules. Lives from power-on to power-off, so that grids outlast a rejoin.
 
-    `crystal` is how much longer the device's second is than the true one. `time_server` is asked
+    `crystal` is the length of the device's second, in true ones. `time_server` is asked
     each time, since rediscovery may find another.
     """
 

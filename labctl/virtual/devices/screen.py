@@ -129,7 +129,7 @@ class Screen:
         self._time = (utc, now_s)
 
     def utc(self, now_s: float, crystal: float = 1.0) -> float | None:
-        """The device's idea of UTC, s since 2000, run on by a crystal `crystal` times the true."""
+        """The device's idea of UTC, s since 2000; its own second is `crystal` true ones long."""
         if self._time is None:
             return None
         return self._time[0] + (now_s - self._time[1]) / crystal

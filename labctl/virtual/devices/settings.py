@@ -164,4 +164,4 @@ class Behaviour:
     silent_after_s: float | None = None
     """Fall silent so long after power-on: the radio hears nothing and sends nothing."""
     clock_ppm: float | None = None
-    """How fast the crystal runs, parts per million; drawn from -20..20 when None."""
+    """How much too fast the crystal runs, parts per million; drawn from -20..20 when None."""
