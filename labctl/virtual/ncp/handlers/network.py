@@ -1,0 +1,424 @@
+"""Forming, resuming, leaving, permitting, and what the network looks like."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from labctl.smart_energy.channels import Channel
+from labctl.smart_energy.eui64 import Eui64
+from labctl.virtual.ncp.codec import (
+    ChildData,
+    Neighbour,
+    NetworkParameters,
+    RadioParameters,
+    Route,
+)
+from labctl.virtual.ncp.handlers.base import Answer, Part
+from labctl.virtual.ncp.handlers.configuration import ConfigId
+from labctl.virtual.ncp.status import Ember
+from labctl.virtual.node import Node, NodeState
+
+if TYPE_CHECKING:
+    from labctl.virtual.ncp.ezsp import Ezsp
+
+COORDINATOR = 0x01
+END_DEVICE = 0x03
+SLEEPY_END_DEVICE = 0x04
+
+NO_NETWORK = 0x00
+JOINED_NETWORK = 0x02
+
+NO_FRAME_COUNTER_RESET = 0x1000
+NOBODY = Eui64("00" * 8)
+_MIN_POWER_DBM, _MAX_POWER_DBM = -26, 20
+_STACK_UP_S = 0.02
+"""From the response to formNetwork or networkInit to the stackStatusHandler."""
+
+
+class Network(Part):
+    """The network the NCP is on. `node` is the radio and stack while it is powered."""
+
+    def __init__(self, ezsp: Ezsp) -> None:
+        self.node: Node | None = None
+        self.up = False
+        super().__init__(ezsp)
+
+    def reset(self) -> None:
+        """Off the air, though flash may hold a network."""
+        self.power_off()
+        self._permit_use = 0
+        self._permit_open = False
+        self._cca_mode = 1
+
+    def power_off(self) -> None:
+        """The radio is gone at once."""
+        self.up = False
+        if self.node is not None:
+            node, self.node = self.node, None
+            node.power_off()
+
+    # -- for other parts ------------------------------------------------------------------------
+
+    @property
+    def state(self) -> NodeState:
+        """What flash says about the network."""
+        return self.ezsp.contents.node
+
+    @property
+    def node_id(self) -> int:
+        """Our short address: 0 on a network, 0xFFFE otherwise."""
+        return 0x0000 if self.up else 0xFFFE
+
+    def is_sleepy_child(self, eui64: Eui64) -> bool:
+        """A direct child that does not listen all the time."""
+        return _is_sleepy(self.state.children.get(eui64))
+
+    def child_index(self, eui64: Eui64) -> int:
+        """Where the child table has it; 0xFF when it is none of ours."""
+        for index, child in self._children().items():
+            if child == eui64:
+                return index
+        return 0xFF
+
+    def _children(self) -> dict[int, Eui64]:
+        """The child table. A slot stays a child's own as long as it is our child."""
+        slots, children = self.ezsp.contents.child_slots, self.state.children
+        for index in [index for index, child in slots.items() if child not in children]:
+            del slots[index]
+        placed = set(slots.values())
+        for child in children:
+            if child not in placed:
+                slots[next(index for index in range(256) if index not in slots)] = child
+        return slots
+
+    def _switch_on(self) -> Node:
+        """Power the node: it runs with the endpoints and tables configured by now."""
+        configuration = self.ezsp.configuration
+        self.ezsp.security.load_link_keys()
+        node = self.ezsp.make_node(
+            self.state,
+            self.ezsp.listener,
+            max_children=configuration[ConfigId.MAX_END_DEVICE_CHILDREN],
+        )
+        node.endpoints.update(configuration.endpoints)
+        self.state.addresses.update(self.ezsp.addresses.known())
+        node.power_on()
+        self.node = node
+        return node
+
+    def _stack_up(self) -> None:
+        self.ezsp.callback("stack_status_handler", status=Ember.NETWORK_UP)
+
+    # -- forming and leaving --------------------------------------------------------------------
+
+    def network_init(self, bitmask: int) -> Answer:
+        """Resume the network in flash; NETWORK_UP follows."""
+        if self.up:
+            return {"status": Ember.INVALID_CALL}
+        if not self.state.joined:
+            return {"status": Ember.NOT_JOINED}
+        self.ezsp.scanning.stop()
+        self._switch_on()
+        self.up = True
+        self.ezsp.later(_STACK_UP_S, self._stack_up)
+        return {"status": Ember.SUCCESS}
+
+    def form_network(self, parameters: NetworkParameters) -> Answer:
+        """Start a network as its coordinator and trust centre; NETWORK_UP follows."""
+        refusal = self._cannot_form(parameters)
+        if refusal is not None:
+            return {"status": refusal}
+        security = self.ezsp.security
+        initial = security.initial
+        assert initial is not None
+        channel = _native_channel(parameters.channel)
+        assert channel is not None
+        self.ezsp.scanning.stop()
+        state = self.state
+        keep_counters = bool(initial.bitmask & NO_FRAME_COUNTER_RESET)
+        counters = (state.outgoing_nwk_counter, state.outgoing_aps_counter)
+        node = self._switch_on()
+        pan_id = parameters.pan_id
+        if pan_id == 0xFFFF:
+            pan_id = self.ezsp.rng.randrange(1, 0xFFFE)
+        extended = parameters.extended_pan_id
+        if extended == NOBODY:
+            extended = Eui64.from_big_endian(self.ezsp.rng.randbytes(8))
+        node.form(
+            page=channel.page,
+            channel=channel.number,
+            pan_id=pan_id,
+            extended_pan_id=extended,
+            network_key=security.network_key_to_form_with(initial),
+            network_key_sequence=initial.sequence,
+        )
+        if keep_counters:
+            state.outgoing_nwk_counter, state.outgoing_aps_counter = counters
+        security.network_formed(initial)
+        self.ezsp.contents.tx_power_dbm = parameters.tx_power_dbm
+        self.ezsp.flash.save(durable=True)
+        self.up = True
+        self.ezsp.later(_STACK_UP_S, self._stack_up)
+        return {"status": Ember.SUCCESS}
+
+    def _cannot_form(self, parameters: NetworkParameters) -> Ember | None:
+        if self.up or self.state.joined:
+            return Ember.INVALID_CALL
+        if self.ezsp.security.initial is None:
+            return Ember.SECURITY_STATE_NOT_SET
+        if _native_channel(parameters.channel) is None:
+            return Ember.PHY_INVALID_CHANNEL
+        if not _MIN_POWER_DBM <= parameters.tx_power_dbm <= _MAX_POWER_DBM:
+            return Ember.PHY_INVALID_POWER
+        return None
+
+    def join_network(self, node_type: int, parameters: NetworkParameters) -> Answer:
+        """This firmware is a coordinator and nothing else."""
+        return {"status": Ember.INVALID_CALL}
+
+    def leave_network(self) -> Answer:
+        """Forget the network; NETWORK_DOWN follows. The link key table stays, as on a stick."""
+        if not self.up or self.node is None:
+            return {"status": Ember.INVALID_CALL}
+        self.node.leave()
+        self.power_off()
+        self.state.joined = False
+        self.ezsp.security.network_left()
+        self.ezsp.contents.child_slots.clear()
+        self.ezsp.flash.save(durable=True)
+        self.ezsp.later(
+            _STACK_UP_S, lambda: self.ezsp.callback("stack_status_handler", status=0x91)
+        )
+        return {"status": Ember.SUCCESS}
+
+    def permit_joining(self, duration: int) -> Answer:
+        """0 closes, 255 opens for good; the network closes by itself when the time is over."""
+        if not self.up or self.node is None:
+            return {"status": Ember.INVALID_CALL}
+        self.node.permit_joining(duration)
+        was_open, self._permit_open = self._permit_open, duration > 0
+        self._permit_use += 1
+        if self._permit_open and not was_open:
+            self.ezsp.callback("stack_status_handler", status=Ember.NETWORK_OPENED)
+        elif was_open and not self._permit_open:
+            self.ezsp.callback("stack_status_handler", status=Ember.NETWORK_CLOSED)
+        if 0 < duration < 255:
+            self.ezsp.later(duration, self._permit_over, self._permit_use)
+        return {"status": Ember.SUCCESS}
+
+    def _permit_over(self, use: int) -> None:
+        if use == self._permit_use and self._permit_open:
+            self._permit_open = False
+            self.ezsp.callback("stack_status_handler", status=Ember.NETWORK_CLOSED)
+
+    # -- questions ------------------------------------------------------------------------------
+
+    def network_state(self) -> Answer:
+        """Before networkInit there is none, whatever flash holds."""
+        return {"status": JOINED_NETWORK if self.up else NO_NETWORK}
+
+    def get_eui64(self) -> Answer:
+        """Ours."""
+        return {"eui64": self.state.eui64}
+
+    def get_node_id(self) -> Answer:
+        """Ours."""
+        return {"node": self.node_id}
+
+    def get_network_parameters(self) -> Answer:
+        """Zeros when there is no network."""
+        state = self.state
+        if not self.up:
+            nothing = NetworkParameters(NOBODY, 0xFFFF, 0, 0, 0, 0, 0, 0)
+            return {"status": Ember.NOT_JOINED, "node_type": 0, "parameters": nothing}
+        parameters = NetworkParameters(
+            extended_pan_id=state.extended_pan_id,
+            pan_id=state.pan_id,
+            tx_power_dbm=self.ezsp.contents.tx_power_dbm,
+            channel=Channel(state.page, state.channel).ember_byte,
+            join_method=0,
+            manager=0x0000,
+            update_id=state.update_id,
+            channels=1 << state.channel,
+        )
+        return {"status": Ember.SUCCESS, "node_type": COORDINATOR, "parameters": parameters}
+
+    def get_radio_parameters(self, phy: int) -> Answer:
+        """Of the one radio."""
+        if phy != 0 or not self.up:
+            return {"status": Ember.INVALID_CALL, "radio": RadioParameters(0, 0, 0)}
+        state = self.state
+        radio = RadioParameters(self.ezsp.contents.tx_power_dbm, state.page, state.channel)
+        return {"status": Ember.SUCCESS, "radio": radio}
+
+    def get_parent_child_parameters(self) -> Answer:
+        """A coordinator has no parent."""
+        return {
+            "children": len(self._children()),
+            "parent_eui64": Eui64("ff" * 8),
+            "parent": 0xFFFF,
+        }
+
+    def get_child_data(self, index: int) -> Answer:
+        """NOT_JOINED for an empty slot."""
+        child = self._children().get(index)
+        if child is None:
+            nobody = ChildData(NOBODY, 0, 0xFFFF, 0, 0, 0, 0)
+            return {"status": Ember.NOT_JOINED, "child": nobody}
+        entry = self.state.children[child]
+        data = ChildData(
+            eui64=child,
+            node_type=SLEEPY_END_DEVICE if _is_sleepy(entry) else END_DEVICE,
+            node_id=self.state.addresses.get(child, 0xFFFF),
+            phy=0,
+            power=0x80,
+            timeout=8,
+            timeout_remaining_ms=0,
+        )
+        return {"status": Ember.SUCCESS, "child": data}
+
+    def set_child_data(self, index: int, child: ChildData) -> Answer:
+        """Restore an entry of the child table, before the network is up."""
+        if self.up:
+            return {"status": Ember.INVALID_CALL}
+        if index >= self.ezsp.configuration[ConfigId.MAX_END_DEVICE_CHILDREN]:
+            return {"status": Ember.INDEX_OUT_OF_RANGE}
+        return {"status": Ember.INVALID_CALL}
+
+    def child_id(self, index: int) -> Answer:
+        """Short address of a child."""
+        child = self._children().get(index)
+        node = 0xFFFF if child is None else self.state.addresses.get(child, 0xFFFF)
+        return {"node": node}
+
+    def get_neighbor(self, index: int) -> Answer:
+        """Routers next to us: none is followed on the virtual air."""
+        return {"status": Ember.ERR_FATAL, "value": Neighbour(0xFFFF, 0, 0, 0, 0, NOBODY)}
+
+    def neighbor_count(self) -> Answer:
+        """None."""
+        return {"value": 0}
+
+    def get_route_table_entry(self, index: int) -> Answer:
+        """All unused."""
+        if index >= self.ezsp.configuration[0x07]:
+            return {"status": Ember.INDEX_OUT_OF_RANGE, "value": Route(0xFFFF, 0, 3, 0, 0, 0)}
+        return {"status": Ember.SUCCESS, "value": Route(0xFFFF, 0xFFFF, 3, 0, 0, 0)}
+
+    # -- radio ----------------------------------------------------------------------------------
+
+    def set_radio_power(self, power: int) -> Answer:
+        """Kept over a reset."""
+        if not _MIN_POWER_DBM <= power <= _MAX_POWER_DBM:
+            return {"status": Ember.PHY_INVALID_POWER}
+        self.ezsp.contents.tx_power_dbm = power
+        self.ezsp.flash.save_soon()
+        return {"status": Ember.SUCCESS}
+
+    def set_radio_channel(self, channel: int) -> Answer:
+        """Changing channel under a running network takes a network manager: refused."""
+        wanted = _native_channel(channel)
+        if wanted is None:
+            return {"status": Ember.PHY_INVALID_CHANNEL}
+        same = self.up and wanted.number == self.state.channel
+        return {"status": Ember.SUCCESS if same else Ember.INVALID_CALL}
+
+    def set_logical_and_radio_channel(self, channel: int) -> Answer:
+        """As setRadioChannel."""
+        return self.set_radio_channel(channel)
+
+    def get_logical_channel(self) -> Answer:
+        """0 without a network."""
+        return {"channel": self.state.channel if self.up else 0}
+
+    def set_radio_ieee802154_cca_mode(self, mode: int) -> Answer:
+        """Four modes exist."""
+        if mode > 3:
+            return {"status": Ember.BAD_ARGUMENT}
+        self._cca_mode = mode
+        return {"status": Ember.SUCCESS}
+
+    def get_phy_interface_count(self) -> Answer:
+        """One radio."""
+        return {"count": 1}
+
+    def multi_phy_start(self, **_: Any) -> Answer:
+        """There is no second radio."""
+        return {"status": Ember.INVALID_CALL}
+
+    multi_phy_stop = multi_phy_start
+    multi_phy_set_radio_power = multi_phy_start
+    multi_phy_set_radio_channel = multi_phy_start
+
+    def get_duty_cycle_state(self) -> Answer:
+        """Not watched at 2.4 GHz."""
+        return {"status": Ember.INVALID_CALL, "state": 0}
+
+    def get_duty_cycle_limits(self) -> Answer:
+        """None."""
+        return {"status": Ember.INVALID_CALL, "limit": 0, "critical": 0, "suspend": 0}
+
+    def set_duty_cycle_limits_in_stack(self, **_: Any) -> Answer:
+        """Sub-GHz only."""
+        return {"status": Ember.INVALID_CALL}
+
+    def get_current_duty_cycle(self, devices: int) -> Answer:
+        """Sub-GHz only."""
+        return {"status": Ember.INVALID_CALL, "consumed": bytes(134)}
+
+    # -- routing: one hop only, so there is nothing to route ------------------------------------
+
+    def set_concentrator(self, **_: Any) -> Answer:
+        """Accepted: with every device one hop away there are no routes to record."""
+        return {"status": Ember.SUCCESS}
+
+    def send_many_to_one_route_request(self, kind: int, radius: int) -> Answer:
+        """Accepted, as above."""
+        return {"status": Ember.SUCCESS if self.up else Ember.NETWORK_DOWN}
+
+    def set_source_route_discovery_mode(self, mode: int) -> Answer:
+        """Milliseconds to the next many-to-one route request."""
+        return {"remaining": 0}
+
+    def set_source_route(self, destination: int, relays: tuple[int, ...]) -> Answer:
+        """No source routes."""
+        return {"status": Ember.SUCCESS}
+
+    def get_source_route_table_entry(self, index: int) -> Answer:
+        """Empty."""
+        return {"status": Ember.NOT_FOUND, "destination": 0xFFFF, "closer": 0xFF}
+
+    def get_source_route_table_filled_size(self) -> Answer:
+        """Empty."""
+        return {"size": 0}
+
+    def get_source_route_table_total_size(self) -> Answer:
+        """As configured."""
+        return {"size": self.ezsp.configuration[0x1A]}
+
+    def set_broken_route_error_code(self, code: int) -> Answer:
+        """Accepted."""
+        return {"status": Ember.SUCCESS}
+
+    def set_manufacturer_code(self, code: int) -> Answer:
+        """Goes into the node descriptor."""
+        self.ezsp.zdo.manufacturer_code = code
+        return {}
+
+    def set_power_descriptor(self, descriptor: int) -> Answer:
+        """Goes into the power descriptor."""
+        self.ezsp.zdo.power_descriptor = descriptor
+        return {}
+
+
+def _native_channel(octet: int) -> Channel | None:
+    """The 2.4 GHz channel of the octet: a stick has no other radio."""
+    try:
+        channel = Channel.from_ember_byte(octet)
+    except ValueError:
+        return None
+    return channel if channel.page == 0 else None
+
+
+def _is_sleepy(child: dict[str, Any] | None) -> bool:
+    return child is not None and not child.get("rx_on_when_idle", True)

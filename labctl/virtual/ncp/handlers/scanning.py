@@ -1,0 +1,91 @@
+"""Energy and active scans. The response comes at once, the results as callbacks."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from labctl.smart_energy.channels import Channel
+from labctl.smart_energy.eui64 import Eui64
+from labctl.virtual.ncp.codec import FoundNetwork
+from labctl.virtual.ncp.handlers.base import Answer, Part
+from labctl.virtual.ncp.status import Ember
+from labctl.virtual.node import Node, NodeState, Role
+
+ENERGY_SCAN = 0x00
+ACTIVE_SCAN = 0x01
+_INCORRECT_SCAN_TYPE = 0x34
+_MAX_DURATION = 14
+
+
+class Scanning(Part):
+    """One scan at a time."""
+
+    def reset(self) -> None:
+        """None."""
+        self._task: asyncio.Task[None] | None = None
+
+    def start_scan(self, kind: int, channels: int, duration: int) -> Answer:
+        """`channels` is a mask with the page in its upper five bits; `duration` an exponent."""
+        page = channels >> 27
+        numbers = tuple(number for number in range(27) if channels >> number & 1)
+        if self._task is not None and not self._task.done():
+            return {"status": Ember.MAC_SCANNING}
+        if kind not in (ENERGY_SCAN, ACTIVE_SCAN):
+            return {"status": _INCORRECT_SCAN_TYPE}
+        if duration > _MAX_DURATION:
+            return {"status": Ember.MAC_BAD_SCAN_DURATION}
+        if page != 0 or not numbers or not all(11 <= number <= 26 for number in numbers):
+            return {"status": Ember.MAC_INVALID_CHANNEL_MASK}
+        scan = self._energy if kind == ENERGY_SCAN else self._active
+        self._task = self.ezsp.spawn(self._run(scan, numbers, duration))
+        return {"status": Ember.SUCCESS}
+
+    def stop_scan(self) -> Answer:
+        """Give it up, without a scanCompleteHandler."""
+        self.stop()
+        return {"status": Ember.SUCCESS}
+
+    def stop(self) -> None:
+        """End a scan that is under way."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _run(self, scan: Any, channels: tuple[int, ...], duration: int) -> None:
+        node = self.ezsp.network.node
+        if node is not None:
+            await scan(node, channels, duration)
+        else:
+            # Not on a network: a radio that listens and belongs to none.
+            node = self._bare_node()
+            node.power_on()
+            try:
+                await scan(node, channels, duration)
+            finally:
+                node.power_off()
+        self.ezsp.callback("scan_complete_handler", channel=0, status=Ember.SUCCESS)
+
+    def _bare_node(self) -> Node:
+        state = NodeState(eui64=Eui64(self.ezsp.contents.node.eui64), role=Role.COORDINATOR)
+        return self.ezsp.make_node(state, self.ezsp.silent_listener, max_children=0)
+
+    async def _energy(self, node: Node, channels: tuple[int, ...], duration: int) -> None:
+        for channel, dbm in (await node.energy_scan(channels, duration)).items():
+            self.ezsp.callback(
+                "energy_scan_result_handler", channel=channel, rssi=max(-128, min(127, dbm))
+            )
+
+    async def _active(self, node: Node, channels: tuple[int, ...], duration: int) -> None:
+        for beacon in await node.active_scan(channels, duration):
+            network = FoundNetwork(
+                channel=Channel(beacon.page, beacon.channel).ember_byte,
+                pan_id=beacon.pan_id,
+                extended_pan_id=beacon.extended_pan_id,
+                allowing_join=int(beacon.permit_joining),
+                stack_profile=beacon.stack_profile,
+                update_id=beacon.update_id,
+            )
+            self.ezsp.callback(
+                "network_found_handler", network=network, lqi=beacon.lqi, rssi=beacon.rssi_dbm
+            )
