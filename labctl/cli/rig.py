@@ -52,7 +52,7 @@ def check(output: Output, rigs: tuple[str, ...], inventory: Path | None) -> int:
     from labctl.config.loading import inspect_rig
 
     chosen = chosen_inventory(inventory)
-    paths = [find_rig(word, chosen) for word in rigs] or _all_rigs(chosen)
+    paths = [find_rig(word, chosen) for word in rigs] or _all_rigs(output, chosen)
     results: list[dict[str, Any]] = []
     texts: list[str] = []
     found: list[Problem] = []
@@ -78,7 +78,9 @@ def check(output: Output, rigs: tuple[str, ...], inventory: Path | None) -> int:
     return ExitCode.PASS
 
 
-def _all_rigs(inventory: Path | None) -> list[Path]:
+def _all_rigs(output: Output, inventory: Path | None) -> list[Path]:
+    from labctl.config.document import is_commented_out
+
     paths = rig_files(inventory)
     if not paths:
         folders = rig_folders(inventory)
@@ -87,7 +89,10 @@ def _all_rigs(inventory: Path | None) -> list[Path]:
             where=", ".join(map(str, folders)),
             mend="give the path of a rig file",
         )
-    return paths
+    asleep = {path for path in paths if is_commented_out(path)}
+    for path in sorted(asleep):
+        output.message(f"{path}: left alone, all of it is commented out")
+    return [path for path in paths if path not in asleep]
 
 
 def _summary(loaded: LoadedRig) -> str:
@@ -108,7 +113,7 @@ def list_(output: Output, inventory: Path | None) -> None:
     chosen = chosen_inventory(inventory)
     data: list[dict[str, Any]] = []
     rows: list[tuple[str, ...]] = []
-    for path in _all_rigs(chosen):
+    for path in _all_rigs(output, chosen):
         checked = inspect_rig(path, chosen)
         loaded = checked.rig
         data.append(
@@ -124,7 +129,7 @@ def list_(output: Output, inventory: Path | None) -> None:
         )
         state = _summary(loaded) if loaded else f"{counted(checked.errors)}: labctl rig check"
         rows.append((path.stem, str(path), state))
-    output.emit(data, text=columns(rows))
+    output.emit(data, text=columns(rows) if rows else "")
 
 
 @rig.command(epilog=examples("labctl rig show virtual", "labctl rig show virtual --json"))

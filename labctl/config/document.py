@@ -115,6 +115,15 @@ def read_text(path: Path, *, what: str) -> str:
         ) from None
 
 
+def is_commented_out(path: Path) -> bool:
+    """Whether a file has text, and all of it is comments. False when it cannot be read."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError):
+        return False
+    return any(lines) and all(not line or line.startswith("#") for line in lines)
+
+
 def _article(noun: str) -> str:
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
@@ -136,7 +145,15 @@ def read_document(path: Path, *, what: str) -> Document:
             [Problem(path=path, what=f"this {what} is nested too deeply")]
         ) from None
     if node is None:
-        raise ConfigurationErrors([Problem(path=path, line=1, column=1, what="the file is empty")])
+        empty = not text.strip()
+        problem = Problem(
+            path=path,
+            line=1,
+            column=1,
+            what="the file is empty" if empty else "the file holds nothing but comments",
+            mend="" if empty else "take away the '#' before the lines that are to count",
+        )
+        raise ConfigurationErrors([problem])
     if not isinstance(node, MappingNode):
         line, column = _mark(node)
         found = "a list" if isinstance(node, SequenceNode) else "a single value"
@@ -173,6 +190,7 @@ _SYNTAX = (
     ("but found another document", "a second document starts here ('---')", "keep one to a file"),
     ("expected ',' or ']'", "a list in [ ] is never closed, or lacks a comma", ""),
     ("expected ',' or '}'", "a mapping in { } is never closed, or lacks a comma", ""),
+    ("but found '<stream end>'", "the file ends before a list or mapping is closed", ""),
     (
         "that cannot start any token",
         "a value cannot start with this character",

@@ -114,17 +114,22 @@ def _eui64(value: Any) -> Eui64:
         try:
             return Eui64(text)
         except ValueError:
-            digits = re.sub(r"[\s:.-]", "", text.lower().removeprefix("0x"))
-            found = f"{len(digits)} hexadecimal digits" if _is_hex(digits) else quote(text)
-            mend = "write it as on the label: 00:0d:6f:00:0a:90:69:e7"
-            if _is_hex(digits) and len(digits) in {20, 28, 36}:
-                mend = "this has the length of an install code; an EUI-64 has 16 digits"
-            raise wrong(f"{found}: not an EUI-64", mend) from None
+            raise _not_an_eui64(text) from None
     raise wrong("not an EUI-64: 16 hexadecimal digits are needed", "put it in quotes")
 
 
-def _is_hex(text: str) -> bool:
-    return re.fullmatch(r"[0-9a-f]+", text) is not None
+def _not_an_eui64(text: str) -> PydanticCustomError:
+    """Does not show the text: people paste install codes here."""
+    digits = re.sub(r"[\s:.-]", "", text.lower().removeprefix("0x"))
+    mend = "write it as on the label: 00:0d:6f:00:0a:90:69:e7"
+    if odd := re.search(r"[^0-9a-f]", digits):
+        return wrong(f"{odd.group()!r} in an EUI-64, which has hexadecimal digits only", mend)
+    if len(digits) in _INSTALL_CODE_DIGITS:
+        mend = "this has the length of an install code: give that as install_code"
+    return wrong(f"an EUI-64 has 16 hexadecimal digits, and these are {len(digits)}", mend)
+
+
+_INSTALL_CODE_DIGITS = (20, 28, 36)
 
 
 Eui = Annotated[
@@ -172,7 +177,7 @@ class Octets(_Checked):
         if not isinstance(text, str):
             raise wrong("a text is needed here", "put it in quotes")
         if not 1 <= len(text.encode()) <= self.most:
-            raise wrong(f"{len(text.encode())} octets long: 1 to {self.most} are possible")
+            raise wrong(f"the text has {len(text.encode())} octets: 1 to {self.most} are possible")
         return text
 
     def json_schema(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from labctl.config.fields import (
     Duration,
@@ -29,6 +29,8 @@ from labctl.config.secrets import SecretReference, SecretSource
 from labctl.events import DeviceKind
 
 VIRTUAL_PATH = "virtual"
+LAB_CA = "lab-ca"
+"""The name that stands for the lab's own certificate authority."""
 
 
 class Driver(enum.StrEnum):
@@ -201,9 +203,3 @@ class Inventory(Strict):
         default_factory=dict
     )
     """Licensed certificates for hubs, by name. Not needed with the lab's own authority."""
-
-    @model_validator(mode="after")
-    def _names(self) -> Inventory:
-        if "lab-ca" in self.certificates:
-            raise wrong("the certificate name 'lab-ca' is taken by the lab's own authority")
-        return self

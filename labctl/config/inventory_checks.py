@@ -6,7 +6,7 @@ import binascii
 from collections.abc import Iterable
 
 from labctl.config.document import Document, Place
-from labctl.config.inventory import Certificate, Inventory
+from labctl.config.inventory import LAB_CA, Certificate, Inventory
 from labctl.config.problems import Problem
 from labctl.config.secrets import AnySource, FromFile, SecretReader, UnreadableSecret
 from labctl.secret import Secret
@@ -32,6 +32,10 @@ def check_inventory(
             reader is not None or isinstance(device.install_code, Secret)
         ):
             read_install_code(device.install_code, document, name, reader, problems)
+    if LAB_CA in inventory.certificates:
+        what = f"the name {LAB_CA!r} stands for the lab's own certificate authority"
+        place: Place = ("certificates", LAB_CA)
+        problems.append(document.problem(place, what, "give it another name", of_key=True))
     if reader is not None:
         for name, certificate in inventory.certificates.items():
             read_identity(certificate, document, name, reader, problems)

@@ -179,7 +179,12 @@ def _read(
             return model.model_validate(data, context=models), document, problems
         except ValidationError as error:
             if data is document.data:
-                problems += problems_of(error, document, models)
+                reported = {(problem.line, problem.column) for problem in problems}
+                problems += [
+                    problem
+                    for problem in problems_of(error, document, models)
+                    if (problem.line, problem.column) not in reported
+                ]
                 data = without_unknown_keys(error, document)
             else:
                 data = None

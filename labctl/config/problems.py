@@ -93,7 +93,7 @@ def quote(value: object) -> str:
         return f"<{len(digits)} characters>"
     if len(text) > _LONGEST_QUOTE:
         text = text[: _LONGEST_QUOTE - 1] + "…"
-    return repr(text)
+    return repr(text) if isinstance(value, str) else text
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from labctl.config.document import Document
 from labctl.config.fields import duration_text
-from labctl.config.inventory import Device, Driver, Inventory, Radio
+from labctl.config.inventory import LAB_CA, Device, Driver, Inventory, Radio
 from labctl.config.inventory_checks import read_identity, read_install_code
-from labctl.config.problems import Problem, ProblemSeverity, did_you_mean, quote
+from labctl.config.problems import Problem, ProblemSeverity, did_you_mean, errors_of, quote
 from labctl.config.resolved import DeviceUnderTest, ReadSchedule
-from labctl.config.rig_file import LAB_CA, DeviceRole, ElectricityMeter, Rig
+from labctl.config.rig_file import DeviceRole, ElectricityMeter, Rig
 from labctl.config.schedules import HUB_ENDPOINT, resolve_reads
 from labctl.config.secrets import SecretReader
 from labctl.events import Band, PairingMethod
@@ -216,7 +216,7 @@ class RigCheck:
             else:
                 self._device(number, role, device, schedules)
             seen.add(role.device)
-        if self.radio is not None and len(self.left_out) == len(self.rig.devices):
+        if not errors_of(self.problems) and len(self.left_out) == len(self.rig.devices):
             self._warn(("devices",), "no device is under test", "add one below 'devices:'")
 
     def _device(

@@ -27,11 +27,9 @@ from labctl.config.fields import (
     section,
     wrong,
 )
-from labctl.config.inventory import Suites
+from labctl.config.inventory import LAB_CA, Suites
 from labctl.config.problems import quote
 from labctl.events import Band, PairingMethod
-
-LAB_CA = "lab-ca"
 
 
 class Generation(enum.StrEnum):
@@ -212,11 +210,11 @@ class GasMeter(_Meter):
 
 def _meter_kind(value: Any) -> str | None:
     kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
-    return kind if kind in ("electricity", "gas") else None
+    return f"<{kind}>" if kind in ("electricity", "gas") else None
 
 
 Meter = Annotated[
-    Annotated[ElectricityMeter, Tag("electricity")] | Annotated[GasMeter, Tag("gas")],
+    Annotated[ElectricityMeter, Tag("<electricity>")] | Annotated[GasMeter, Tag("<gas>")],
     Discriminator(
         _meter_kind,
         custom_error_type="meter_kind",

@@ -62,7 +62,7 @@ def _resolve(
             document.problem(
                 (*place, "cluster"),
                 f"no cluster is named {quote(read.cluster)}",
-                did_you_mean(str(read.cluster), CLUSTERS) + ", or write its number: 0x0702",
+                f"{did_you_mean(str(read.cluster), CLUSTERS)} A number such as 0x0702 will do too.",
             )
         )
         return None
@@ -128,7 +128,7 @@ def _look_up(
         document.problem(
             place,
             f"cluster {quote(read.cluster)} has no {what} named {quote(word)}",
-            ", or ".join(filter(None, (hint, "write its number"))),
+            f"{hint} Its number will do too.".strip(),
         )
     )
     return None

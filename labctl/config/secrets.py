@@ -76,29 +76,29 @@ _SecretText = Annotated[
 
 
 def _form(value: Any) -> str | None:
-    """Which of the three forms this is; None for something else."""
+    """Which of the three forms this is; None for something else. No key can look like a tag."""
     if isinstance(value, Secret):
-        return "text"
+        return "<text>"
     if isinstance(value, FromEnvironment):
-        return "env"
+        return "<env>"
     if isinstance(value, FromFile):
-        return "file"
+        return "<file>"
     if isinstance(as_written(value), str):
-        return "text"
+        return "<text>"
     if isinstance(value, dict) and ("env" in value) != ("file" in value):
-        return "env" if "env" in value else "file"
+        return "<env>" if "env" in value else "<file>"
     return None
 
 
 def _form_of_reference(value: Any) -> str | None:
     form = _form(value)
-    return None if form == "text" else form
+    return None if form == "<text>" else form
 
 
 SecretSource = Annotated[
-    Annotated[_SecretText, Tag("text")]
-    | Annotated[FromEnvironment, Tag("env")]
-    | Annotated[FromFile, Tag("file")],
+    Annotated[_SecretText, Tag("<text>")]
+    | Annotated[FromEnvironment, Tag("<env>")]
+    | Annotated[FromFile, Tag("<file>")],
     Discriminator(
         _form,
         custom_error_type="secret_source",
@@ -108,7 +108,7 @@ SecretSource = Annotated[
 """A value in place, or {env: NAME}, or {file: path}."""
 
 SecretReference = Annotated[
-    Annotated[FromEnvironment, Tag("env")] | Annotated[FromFile, Tag("file")],
+    Annotated[FromEnvironment, Tag("<env>")] | Annotated[FromFile, Tag("<file>")],
     Discriminator(
         _form_of_reference,
         custom_error_type="secret_reference",

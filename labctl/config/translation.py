@@ -80,8 +80,9 @@ def _problem(details: ErrorDetails, document: Document, models: Models) -> Probl
         return document.problem(place, *_words(details), of_key=True)
     if kind == "meter_kind":
         return _meter_kind(details, document, place)
-    if details["input"] is None and kind != "labctl":
-        return document.problem(place, _nothing_after(place), "write a value, or remove the key")
+    if details["input"] is None:
+        mend = "write a value, or remove the key"
+        return document.problem(place, _nothing_after(place), mend, of_key=True)
     return document.problem(place, *_words(details))
 
 
