@@ -146,7 +146,7 @@ class Ezsp:
 
     @property
     def contents(self) -> Contents:
-        """What flash holds."""
+        """What flash holds. Raises `ConfigurationError` on first use when it is damaged."""
         return self.flash.load(self.factory_eui64)
 
     @property

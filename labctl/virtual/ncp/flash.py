@@ -30,6 +30,8 @@ _SAVE_DELAY_S = 0.05
 class Contents:
     """The tokens of the firmware. `node` is the network's; the rest belongs to the NCP."""
 
+    factory_eui64: Eui64
+    """The stick's own; `node.eui64` differs from it when the host wrote another one."""
     node: NodeState
     link_keys: dict[int, tuple[Eui64, bytes]] = field(default_factory=dict)
     """The link key table: index to partner and key."""
@@ -43,12 +45,13 @@ class Contents:
     """Application, manufacturing and NV3 tokens by kind and number."""
 
     def __repr__(self) -> str:
-        return f"<flash of {self.node.eui64}>"
+        return f"<flash of {self.factory_eui64}>"
 
     def to_json(self) -> dict[str, Any]:
         """For the file."""
         return {
             "format": FORMAT,
+            "eui64": self.factory_eui64,
             "node": self.node.to_json(),
             "link_keys": {
                 str(index): {"eui64": partner, "key": key.hex()}
@@ -68,6 +71,7 @@ class Contents:
         if stored["format"] != FORMAT:
             raise ValueError(f"format {stored['format']!r} is not known")
         return cls(
+            factory_eui64=Eui64(stored["eui64"]),
             node=NodeState.from_json(stored["node"]),
             link_keys={
                 int(index): (Eui64(entry["eui64"]), bytes.fromhex(entry["key"]))
@@ -103,7 +107,13 @@ class Flash:
         if self._contents is None:
             self._contents = self._read()
         if self._contents is None:
-            self._contents = Contents(NodeState(eui64=eui64, role=Role.COORDINATOR))
+            self._contents = Contents(eui64, NodeState(eui64=eui64, role=Role.COORDINATOR))
+        elif self._contents.factory_eui64 != eui64:
+            raise ConfigurationError(
+                f"this is the state of the stick {self._contents.factory_eui64}, not of {eui64}",
+                where=str(self._path),
+                mend="correct the address, or remove the file to start with an empty stick",
+            )
         return self._contents
 
     @property
@@ -111,7 +121,7 @@ class Flash:
         """The address of the stick whose state the file holds, if it holds any."""
         if self._contents is None:
             self._contents = self._read()
-        return None if self._contents is None else self._contents.node.eui64
+        return None if self._contents is None else self._contents.factory_eui64
 
     def _read(self) -> Contents | None:
         if self._path is None or not self._path.exists():
