@@ -81,6 +81,7 @@ class Compliance:
     missed_counting: int
     gaps: tuple[Gap, ...]
     intervals: dict[int, int]
+    times_us: tuple[int, ...] = ()
 
 
 #: The result of a schedule that nobody has held against its reads.
@@ -178,4 +179,5 @@ def compliance(
         missed_counting=sum(g.missed for g in gaps if g.cause.counts),
         gaps=tuple(gaps),
         intervals=counts,
+        times_us=tuple(times_us),
     )

@@ -67,6 +67,15 @@ def _fetch_runs(db: sqlite3.Connection, where: str, values: dict[str, object]) -
     return [dataclasses.replace(run, reasons=tuple(json.loads(str(run.reasons)))) for run in found]
 
 
+def last_rig_time_us(db: sqlite3.Connection, rig: str) -> int:
+    """When a simulated run of `rig` was last heard of, in rig time; 0 when there was none."""
+    simulated = [run for run in runs(db, rig=rig) if run.simulated]
+    return max(
+        (run.ended_us or _last_recorded_us(db, run) for run in simulated),
+        default=0,
+    )
+
+
 def load_run(db: sqlite3.Connection, run_id: int, *, until_us: int | None = None) -> RunData:
     """Everything of one run. `until_us` is the time now, for a run that is still going on.
 

@@ -46,9 +46,9 @@ class Limits:
     least_due: int = 10
     """A schedule of which fewer reads were due is not judged."""
     missed_marginal: float = 0.01
-    """More than this share of the due reads missed: marginal."""
+    """More than this share of the due reads missed, and at least two: marginal."""
     missed_fail: float = 0.05
-    """More than this share missed: fail."""
+    """More than this share missed, and at least three: fail."""
     unpunctual_marginal: float = 0.05
     """More than this share of intervals outside the tolerance: marginal."""
     unanswered_rig: float = 0.01
@@ -296,21 +296,22 @@ def _schedule(schedule: Schedule, limits: Limits) -> list[Finding]:
         return [
             Finding(
                 Verdict.INCOMPLETE,
-                f"{name}: only {max(0, due)} were due, {limits.least_due} are needed to judge",
+                f"{name}: {max(0, due)} were due, at least {limits.least_due} are needed to judge",
             )
         ]
     missed = min(result.missed_counting, due)
     share = missed / due
     bound = upper_bound(missed, due)
-    text = f"{name}: {missed:,} of {due:,} due were missed ({share:.1%}"
-    text += f"; fewer than {bound:.2%} in the long run, with 95 % confidence)"
+    text = f"{name}: {missed:,} of {due:,} due were missed ({share * 100:.1f} %;"
+    text += f" fewer than {bound * 100:.2f} % in the long run, with 95 % confidence)"
     if excused:
         text += f"; {excused:,} more fell into outages of the rig and do not count"
     # A request that is lost on the air looks to the hub like one that was never made.
-    if share > limits.missed_fail:
+    # One lost frame says nothing, however few reads were due.
+    if share > limits.missed_fail and missed >= 3:
         sure = Certainty.SURE if share > 0.5 else Certainty.FAIRLY_SURE
         return [Finding(Verdict.FAIL, text, sure)]
-    if share > limits.missed_marginal:
+    if share > limits.missed_marginal and missed >= 2:
         return [Finding(Verdict.MARGINAL, text, Certainty.FAIRLY_SURE)]
     found = [
         Finding(

@@ -1,0 +1,94 @@
+"""How the numbers of a report were got, in words. Thresholds come from the limits in force."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from labctl.record.compliance import RECOVERY_US, SETTLING_US
+from labctl.record.verdict import Limits
+from labctl.report.formats import duration
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """One matter, with a short title."""
+
+    title: str
+    text: str
+
+
+def method(limits: Limits, *, simulated: bool) -> list[Paragraph]:
+    """The paragraphs of the method section."""
+    settling, recovery = f"{SETTLING_US // 60_000_000} min", f"{RECOVERY_US // 60_000_000} min"
+    found = [
+        Paragraph(
+            "Verdict.",
+            "The worst finding decides, in the order fail, infrastructure error, incomplete,"
+            " marginal, pass. A schedule fails when more than"
+            f" {limits.missed_fail * 100:g} % of the reads that were due (and at least three) were"
+            f" missed, and is marginal above {limits.missed_marginal * 100:g} % (and at least two)"
+            f" or when more than {limits.unpunctual_marginal * 100:g} % of its intervals lie"
+            f" outside the tolerance. It is not judged before {limits.least_due} reads were due."
+            " No published figures exist for these limits: they are a proposal, and settings.",
+        ),
+        Paragraph(
+            "Reads.",
+            "The hub counts what reaches it. The span runs from a device's first read to the end"
+            f" of the run; when the first read came later than one period and {settling} after the"
+            " device was authorised, it runs from there. A read is missed when an interval is long"
+            " enough for it to have fallen inside. A request that is lost on the air looks the"
+            " same to the hub as one that was never made, so a few single misses may be the"
+            " link's. The bound given with 95 % confidence is Clopper and Pearson's, one-sided,"
+            " and takes reads as independent; misses that come in one long gap are not.",
+        ),
+        Paragraph(
+            "Gaps.",
+            "A gap is infrastructure when it overlaps an outage of the rig itself and ends within"
+            f" {recovery} of it, since a device rejoins at most every quarter of an hour. Such"
+            " gaps do not count against the device. Unexplained means only that nothing else was"
+            " recorded at that time.",
+        ),
+        Paragraph(
+            "Link quality.",
+            "To hub is what the hub's radio measured on frames from the device; from hub is what"
+            " the device reported, or its simulation measured. RSSI is whole dBm: median and 10th"
+            " percentile by nearest rank, never a mean. Frames that were lost have no RSSI, so the"
+            " worst moments are missing from it. LQI is not standardised: compare it within one"
+            " radio and firmware only.",
+        ),
+        Paragraph(
+            "Joins.",
+            "Times are the hub's, from what its radio reported. Each bar runs from the step before"
+            " to the moment at which the hub saw the step done.",
+        ),
+        Paragraph(
+            "Not shown.",
+            "What the device displayed to its user, frames that reached no radio of this rig, and"
+            " anything a bench cannot tell about range in a home.",
+        ),
+    ]
+    if simulated:
+        found.insert(
+            0,
+            Paragraph(
+                "Simulated.",
+                "The radio's firmware, the air and the devices were programs. Path loss, fading"
+                " and losses are assumptions made for tests; times are on the simulated clock.",
+            ),
+        )
+    return found
+
+
+def certainty_text(certainty: str | None) -> str:
+    """The certainty of a verdict as it stands beside it."""
+    return {
+        "sure": "sure: the evidence allows no other reading",
+        "fairly sure": "fairly sure: another reading is possible, but unlikely",
+        "not sure": "not sure: look at the reasons before acting on it",
+    }.get(certainty or "", "")
+
+
+def bucket_text(us: int) -> str:
+    """The width of a time bucket, for `each …`."""
+    text = duration(us)
+    return text.replace(" min 00 s", " min").replace(" h 00 min", " h").replace(".0 s", " s")

@@ -1,0 +1,263 @@
+"""From facts and drawings to HTML and Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from labctl import __version__
+from labctl.record.compliance import GapCause
+from labctl.record.rows import Device, RunData, Schedule
+from labctl.record.verdict import WORST_FIRST, Assessment, Limits
+from labctl.report import formats
+from labctl.report.facts import Facts
+from labctl.report.join_charts import Attempt, attempts
+from labctl.report.link_charts import LinkChart, link_charts
+from labctl.report.method import bucket_text, certainty_text, method
+from labctl.report.read_charts import ScheduleChart, schedule_chart
+
+#: Reasons beside the verdict; the rest stands with each device.
+MOST_REASONS = 7
+
+#: Warnings and errors listed in the page, refusals apart.
+MOST_NOTES = 40
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceView:
+    """A device as the page shows it: its facts, its drawings, and a few words."""
+
+    d: Facts
+    about: str
+    model: str
+    join_time: str
+    missed: str
+    rssi: str
+    attempts: list[Attempt]
+    schedules: list[ScheduleChart]
+    links: list[LinkChart]
+
+    @staticmethod
+    def causes(schedule: Schedule) -> list[str]:
+        """The causes that the gaps of a schedule have, in the order of the legend."""
+        present = {gap.cause for gap in schedule.result.gaps}
+        return [cause.value for cause in GapCause if cause in present]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One number of the summary."""
+
+    title: str
+    value: str
+    below: str
+
+
+def _detail(detail: dict[str, object]) -> str:
+    return "; ".join(f"{formats.words(str(key))}: {value}" for key, value in detail.items())
+
+
+def _environment(*, html: bool) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("labctl.report"),
+        # Markdown is escaped by its own filter, on all text that others supplied.
+        autoescape=html,  # noqa: S701
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Callable[..., Any]] = {
+        "clock_time": formats.clock_time,
+        "cluster": formats.cluster,
+        "detail": _detail,
+        "duration": formats.duration,
+        "duration_short": bucket_text,
+        "kind": lambda kind: formats.KINDS.get(kind or "other", "device"),
+        "md": formats.markdown_text,
+        "number": formats.number,
+        "period": formats.period,
+        "plural": formats.plural,
+        "share": formats.share,
+        "when": formats.when,
+        "words": formats.words,
+    }
+    environment.filters.update(filters)
+    return environment
+
+
+@cache
+def _html_environment() -> jinja2.Environment:
+    return _environment(html=True)
+
+
+@cache
+def _markdown_environment() -> jinja2.Environment:
+    return _environment(html=False)
+
+
+def html(data: RunData, assessment: Assessment, facts: Facts, limits: Limits) -> str:
+    """The page: one file, without script, font, picture or style from anywhere else."""
+    environment = _html_environment()
+    loader = environment.loader
+    assert loader is not None
+    style, _, _ = loader.get_source(environment, "style.css")
+    reasons = _reasons(assessment, facts)
+    notes = [e for e in facts["events"]["listed"] if e["kind"] != "run-interrupted"]
+    return environment.get_template(
+        "report.html.j2"
+    ).render(
+        f=facts,
+        style=Markup(style),  # noqa: S704 - our own file
+        views=[_view(data, d, device) for d, device in _pairs(data, facts)],
+        names=_names(data),
+        reasons=reasons[:MOST_REASONS],
+        more_reasons=max(0, len(reasons) - MOST_REASONS),
+        certainty_text=certainty_text(facts["verdict"]["certainty"]),
+        cards=_cards(facts),
+        notes=notes[:MOST_NOTES],
+        method=method(limits, simulated=data.run.simulated),
+        version=__version__,
+    )
+
+
+def markdown(data: RunData, facts: Facts, limits: Limits) -> str:
+    """The same in Markdown, for pull requests and terminals."""
+    text = (
+        _markdown_environment()
+        .get_template("report.md.j2")
+        .render(
+            f=facts,
+            views=[_view(data, d, device, drawn=False) for d, device in _pairs(data, facts)],
+            names=_names(data),
+            method=method(limits, simulated=data.run.simulated),
+        )
+    )
+    return text.rstrip("\n") + "\n"
+
+
+def json_text(facts: Facts) -> str:
+    """The facts themselves."""
+    return json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
+
+
+def _pairs(data: RunData, facts: Facts) -> list[tuple[Facts, Device]]:
+    by_id = {device.id: device for device in data.devices}
+    pairs = [(d, by_id[d["id"]]) for d in facts["devices"]]
+    order = [verdict.value for verdict in WORST_FIRST]
+    return sorted(pairs, key=lambda pair: order.index(pair[0]["verdict"]))
+
+
+def _names(data: RunData) -> dict[int, str]:
+    return {device.id: device.label for device in data.devices}
+
+
+def _reasons(assessment: Assessment, facts: Facts) -> list[dict[str, str | None]]:
+    verdicts = {
+        f"{device.label}: {finding.text}": finding.verdict.value
+        for device in assessment.devices
+        for finding in device.findings
+    }
+    verdicts.update({finding.text: finding.verdict.value for finding in assessment.rig})
+    given = facts["verdict"]["verdict"]
+    return [
+        {"text": reason, "verdict": verdicts.get(reason, given)}
+        for reason in facts["verdict"]["reasons"]
+    ]
+
+
+def _cards(facts: Facts) -> list[Card]:
+    totals = facts["totals"]
+    weakest = [
+        (link["rssi_p10_dbm"], device["label"], link["direction"])
+        for device in facts["devices"]
+        for link in device["links"]
+        if link["rssi_p10_dbm"] is not None
+    ]
+    cards = [
+        Card(
+            "Authorised",
+            f"{totals['devices_authorised']} of {totals['devices_under_test']}",
+            "devices under test",
+        ),
+        Card(
+            "Reads that were due",
+            formats.share(totals["reads_due"] - totals["reads_missed"], totals["reads_due"]),
+            f"came; {formats.number(totals['reads_missed'])} of"
+            f" {formats.number(totals['reads_due'])} missed",
+        ),
+        Card("Reads served", formats.number(totals["reads"]), "by devices, scheduled and other"),
+    ]
+    if weakest:
+        rssi, label, direction = min(weakest)
+        cards.append(
+            Card(
+                "Weakest link",
+                f"{formats.number(rssi)} dBm",
+                f"10th percentile, {label} {formats.words(direction)}",
+            )
+        )
+    cards.append(
+        Card(
+            "Refused",
+            formats.number(totals["refused"]),
+            "requests" if totals["refused"] != 1 else "request",
+        )
+    )
+    outages = totals["rig_outages"]
+    cards.append(
+        Card(
+            "Rig outages",
+            formats.number(outages),
+            formats.duration(totals["rig_outage_us"]) + " in all" if outages else "the rig held",
+        )
+    )
+    return cards
+
+
+def _view(data: RunData, d: Facts, device: Device, *, drawn: bool = True) -> DeviceView:
+    made = " ".join(part for part in (device.manufacturer, device.model) if part)
+    about = [formats.KINDS.get(device.kind or "other", "device"), made, device.eui64]
+    if device.firmware_version:
+        about.append(f"firmware {device.firmware_version}")
+    if device.hardware_version:
+        about.append(f"hardware {device.hardware_version}")
+    if device.certificate_suite:
+        issuer = f" by {device.certificate_issuer}" if device.certificate_issuer else ""
+        about.append(f"certificate suite {device.certificate_suite}{issuer}")
+    firmware = f"firmware {device.firmware_version}" if device.firmware_version else ""
+    own = [schedule for schedule in data.schedules if schedule.device_id == device.id]
+    joins = [join for join in data.joins if join.device_id == device.id]
+    return DeviceView(
+        d=d,
+        about=" · ".join(part for part in about if part),
+        model=", ".join(part for part in (device.model, firmware) if part) or "–",
+        join_time=_join_time(d),
+        missed=_missed(own),
+        rssi=_rssi(d),
+        attempts=attempts(joins) if drawn else [],
+        schedules=[schedule_chart(data, schedule) for schedule in own] if drawn else [],
+        links=link_charts(data, device) if drawn else [],
+    )
+
+
+def _join_time(d: Facts) -> str:
+    for join in d["joins"]:
+        if join["outcome"] == "authorised" and join["total_us"] is not None:
+            return formats.duration(join["total_us"])
+    return "before" if not d["joins"] and d["first_heard_us"] else "–"
+
+
+def _missed(schedules: list[Schedule]) -> str:
+    due = sum(schedule.result.expected for schedule in schedules)
+    return formats.share(sum(schedule.result.missed for schedule in schedules), due)
+
+
+def _rssi(d: Facts) -> str:
+    told = [link["rssi_p10_dbm"] for link in d["links"] if link["rssi_p10_dbm"] is not None]
+    return f"{formats.number(min(told))} dBm" if told else "–"
