@@ -1,1 +1,23 @@
-"""The communications hub: device log, trust centre, key establishment, cluster services."""
+"""The communications hub: device log, trust centre, services, and the record of what happens."""
+
+from labctl.hub.hub import Hub
+from labctl.hub.settings import (
+    HUB,
+    HubSettings,
+    LoggedDevice,
+    PairingRequest,
+    Patience,
+    ReadSchedule,
+    TimeSource,
+)
+
+__all__ = [
+    "HUB",
+    "Hub",
+    "HubSettings",
+    "LoggedDevice",
+    "PairingRequest",
+    "Patience",
+    "ReadSchedule",
+    "TimeSource",
+]

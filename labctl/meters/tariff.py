@@ -120,7 +120,7 @@ class Tariff:
         return 1
 
     def _find_switches(self) -> tuple[tuple[int, int], ...]:
-        """The minutes of the day at which the tier changes, and to which; none when it never does."""
+        """The minutes of the day at which the tier changes, and to which tier."""
         edges = sorted({m for tier in self.tiers for m in (tier.start_minute, tier.end_minute)})
         return tuple(
             (minute, self._tier_at_minute(minute))

@@ -1,0 +1,93 @@
+"""What the hub shows: endpoint 1 is the hub itself, each meter is an ESI endpoint from 2 on.
+
+If only a coordinator radio is there, the meters must live on it, and one ESI endpoint for each
+fuel with everything on it is what commercial displays are known to work with. Only what is served
+is listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from labctl.hub.services.base import Service
+from labctl.hub.services.basic import BasicService
+from labctl.hub.services.drlc import DrlcService
+from labctl.hub.services.keep_alive import KeepAliveService
+from labctl.hub.services.key_establishment import KeyEstablishmentService
+from labctl.hub.services.messaging import MessagingService
+from labctl.hub.services.metering import MeteringService
+from labctl.hub.services.price import PriceService
+from labctl.hub.services.time import TimeService
+from labctl.hub.settings import HUB, HubSettings
+from labctl.meters import Meter
+from labctl.radio.coordinator import EndpointDescriptor
+from labctl.smart_energy.device_types import SmartEnergyDevice
+
+HUB_ENDPOINT = 1
+FIRST_METER_ENDPOINT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An endpoint of the hub. `name` is `HUB` or the meter's name."""
+
+    number: int
+    name: str
+    device_id: int
+    services: Mapping[int, Service[Any]]
+
+    @property
+    def descriptor(self) -> EndpointDescriptor:
+        """For the NCP, which answers discovery by itself."""
+        return EndpointDescriptor(
+            endpoint=self.number,
+            device_id=self.device_id,
+            server_clusters=tuple(sorted(self.services)),
+            client_clusters=tuple(sorted(c for c, s in self.services.items() if s.also_client)),
+        )
+
+
+def build_endpoints(
+    settings: HubSettings, meters: Sequence[Meter], started_us: int
+) -> dict[int, Endpoint]:
+    """The hub's endpoints. Raises `ValueError` when two meters have one name."""
+    names = [HUB, *(meter.name for meter in meters)]
+    if len(set(names)) != len(names):
+        raise ValueError("meters need names of their own, none of them 'hub'")
+    basic = BasicService(manufacturer=settings.manufacturer, model=settings.model)
+    time = TimeService(settings.time_source, started_us)
+    key_establishment = KeyEstablishmentService(settings.suites)
+    keep_alive = KeepAliveService(
+        base_min=settings.keep_alive_base_min, jitter_s=settings.keep_alive_jitter_s
+    )
+    hub = _endpoint(
+        HUB_ENDPOINT,
+        HUB,
+        SmartEnergyDevice.REMOTE_COMMUNICATIONS_DEVICE,
+        [basic, time, keep_alive, key_establishment],
+    )
+    endpoints = {hub.number: hub}
+    for number, meter in enumerate(meters, FIRST_METER_ENDPOINT):
+        endpoints[number] = _endpoint(
+            number,
+            meter.name,
+            SmartEnergyDevice.ENERGY_SERVICE_INTERFACE,
+            [
+                basic,
+                time,
+                PriceService(meter),
+                DrlcService(),
+                MeteringService(meter),
+                MessagingService(),
+                key_establishment,
+            ],
+        )
+    return endpoints
+
+
+def _endpoint(
+    number: int, name: str, device: SmartEnergyDevice, services: Sequence[Service[Any]]
+) -> Endpoint:
+    return Endpoint(number, name, int(device), {s.cluster_id: s for s in services})

@@ -1,0 +1,107 @@
+"""Pairing windows: how long joining is open, and for whom.
+
+Anybody may associate while joining is open; only a device whose install-code key the NCP holds can
+read the network key. So a window is two things: a key in the NCP's table, and permit-join.
+Permit-join is broadcast for at most 254 s at a time and repeated every 240 s for longer windows,
+never 255, which would be for good (SE 1.4a 5.4.2).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from labctl.clock import MICROSECONDS, Clock
+from labctl.hub.chores import Chores
+from labctl.hub.device_log import Device
+from labctl.radio.coordinator import Coordinator
+
+PERMIT_LIMIT_S = 254
+PERMIT_AGAIN_S = 240.0
+
+
+@dataclass(slots=True)
+class Window:
+    """A device's window. Times are UTC microseconds."""
+
+    device: Device
+    opened_us: int
+    closes_us: int
+    prevent_close: Callable[[], None]
+
+
+class Windows:
+    """The windows that are open. `closed` is called when one has run its time."""
+
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        clock: Clock,
+        chores: Chores,
+        closed: Callable[[Window], None],
+    ) -> None:
+        self._coordinator = coordinator
+        self._clock = clock
+        self._chores = chores
+        self._closed = closed
+        self._open: dict[str, Window] = {}
+        self._last: dict[str, Window] = {}
+        self._prevent_again: Callable[[], None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def of(self, device: Device) -> Window | None:
+        """The open window of a device."""
+        return self._open.get(device.eui64)
+
+    def last(self, device: Device) -> Window | None:
+        """A device's window that closed last, in this run."""
+        return self._last.get(device.eui64)
+
+    async def open(self, device: Device, seconds: int) -> None:
+        """Open a window, in place of one that is open for that device. Raises `RigError`."""
+        earlier = self._open.pop(device.eui64, None)
+        if earlier is not None:
+            earlier.prevent_close()
+        now_us = self._clock.now_us()
+        window = Window(
+            device,
+            now_us,
+            now_us + seconds * MICROSECONDS,
+            self._chores.later(seconds, lambda: self._time_is_up(device)),
+        )
+        self._open[device.eui64] = window
+        await self.permit()
+
+    async def close(self, device: Device) -> None:
+        """Close a window before its time, without calling `closed`. Raises `RigError`."""
+        window = self._open.pop(device.eui64, None)
+        if window is None:
+            return
+        window.prevent_close()
+        self._last[device.eui64] = window
+        await self.permit()
+
+    async def permit(self) -> None:
+        """Let the radio's permit-join follow the windows. Raises `RigError`."""
+        if self._prevent_again is not None:
+            self._prevent_again()
+            self._prevent_again = None
+        if not self._open:
+            await self._coordinator.permit_joining(0)
+            return
+        until_us = max(window.closes_us for window in self._open.values())
+        left_s = (until_us - self._clock.now_us()) / MICROSECONDS
+        if left_s > PERMIT_LIMIT_S:
+            self._prevent_again = self._chores.later(
+                PERMIT_AGAIN_S, lambda: self._chores.run(self.permit())
+            )
+        await self._coordinator.permit_joining(max(1, min(PERMIT_LIMIT_S, math.ceil(left_s))))
+
+    def _time_is_up(self, device: Device) -> None:
+        window = self._open.pop(device.eui64)
+        self._last[device.eui64] = window
+        self._chores.run(self.permit())
+        self._closed(window)

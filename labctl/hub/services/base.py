@@ -1,0 +1,195 @@
+"""What every service of the hub is: one cluster's server side on one endpoint."""
+
+from __future__ import annotations
+
+import enum
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from zigpy.zcl import Cluster
+from zigpy.zcl.foundation import Status, ZCLAttributeDef, ZCLCommandDef
+
+from labctl.events import DeviceKind, Event
+from labctl.smart_energy.eui64 import Eui64
+
+S = TypeVar("S")
+
+_RECORD = struct.Struct("<HBB")
+_FAILURE = struct.Struct("<HB")
+
+SUCCESS = int(Status.SUCCESS)
+FAILURE = int(Status.FAILURE)
+NOT_AUTHORIZED = int(Status.NOT_AUTHORIZED)
+MALFORMED = int(Status.MALFORMED_COMMAND)
+NOT_FOUND = int(Status.NOT_FOUND)
+UNSUPPORTED_ATTRIBUTE = int(Status.UNSUPPORTED_ATTRIBUTE)
+
+SOLICITED = 0x19
+"""Frame control of an answer to which no Default Response is wanted: server to client."""
+PUSHED = 0x09
+"""Frame control of a cluster command from server to client."""
+
+
+class Security(enum.Enum):
+    """Which APS security a cluster asks for (SE 1.4a 5.4.6).
+
+    EITHER is for Time and Keep-Alive, on which sources disagree: both ways are served, and the
+    answer goes out the way the request came in.
+    """
+
+    NONE = "none"
+    EITHER = "either"
+    LINK_KEY = "link key"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A cluster command from a device, with what a service may need to know of it."""
+
+    eui64: Eui64
+    kind: DeviceKind
+    endpoint: int
+    command_id: int
+    payload: bytes
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A cluster command in answer. It takes the request's sequence number."""
+
+    command_id: int
+    payload: bytes
+    control: int = SOLICITED
+
+
+Outcome = Sequence[Answer] | int
+"""Answers in their order, or the status of a Default Response."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute(Generic[S]):
+    """An attribute that is served: a definition, and how it follows from the service's state.
+
+    A `value` that is no function never changes and is encoded once.
+    """
+
+    definition: ZCLAttributeDef
+    value: Callable[[S], int | bytes | str] | int | bytes | str
+
+
+Record = bytes | Callable[[S], bytes]
+
+
+class Service(Generic[S]):
+    """The server side of a cluster.
+
+    Subclasses give `attributes` and override `state` (what attributes are functions of) and
+    `command`. A payload that does not fit the command's schema never reaches `command`.
+    """
+
+    definition: type[Cluster]
+    security = Security.LINK_KEY
+    commands: frozenset[int] = frozenset()
+    """Commands that `command` carries out; others are answered as unsupported."""
+    queries: frozenset[int] = frozenset()
+    """Commands of the definition that change nothing, so that a CAD or IHD may send them."""
+    also_client = False
+    """Whether the endpoint lists the cluster's client side too."""
+
+    def __init__(self, attributes: Iterable[Attribute[S]]) -> None:
+        self.cluster_id = int(self.definition.cluster_id)
+        attributes = tuple(attributes)
+        self._definitions = {int(a.definition.id): a.definition for a in attributes}
+        self._records: dict[int, Record[S]] = {int(a.definition.id): _record(a) for a in attributes}
+        self._schemas: dict[int, Any] = {
+            int(command.id): command.schema for command in self.definition.ServerCommandDefs
+        }
+        self.generated = tuple(sorted(int(c.id) for c in self.definition.ClientCommandDefs))
+
+    def state(self, now_us: int) -> S:
+        """What the attributes are functions of, at `now_us`."""
+        raise NotImplementedError
+
+    def command(self, request: Request, fields: Any) -> Outcome:
+        """Carry out a command; `fields` is its payload by zigpy's schema."""
+        raise NotImplementedError
+
+    def events(self, request: Request, fields: Any) -> Iterable[Event]:
+        """What is worth recording of a command, beside that it was served."""
+        return ()
+
+    # -- used by the dispatcher -----------------------------------------------------------------
+
+    def read(self, attribute_ids: Sequence[int], now_us: int) -> tuple[bytes, int]:
+        """The records of a Read Attributes Response, and the worst status in them."""
+        parts: list[bytes] = []
+        worst = SUCCESS
+        state: S | None = None
+        records = self._records
+        for attribute_id in attribute_ids:
+            record = records.get(attribute_id)
+            if record is None:
+                worst = UNSUPPORTED_ATTRIBUTE
+                parts.append(_FAILURE.pack(attribute_id, UNSUPPORTED_ATTRIBUTE))
+            elif isinstance(record, bytes):
+                parts.append(record)
+            else:
+                if state is None:
+                    state = self.state(now_us)
+                parts.append(record(state))
+        return b"".join(parts), worst
+
+    def knows_attribute(self, attribute_id: int) -> bool:
+        """Whether the attribute is served."""
+        return attribute_id in self._records
+
+    def knows_command(self, command_id: int) -> bool:
+        """Whether the cluster's definition has the command, served or not."""
+        return command_id in self._schemas
+
+    def parse(self, command_id: int, payload: bytes) -> Any:
+        """A command's fields. Raises `ValueError`. Octets added by a later version are allowed."""
+        fields, _ = self._schemas[command_id].deserialize(payload)
+        return fields
+
+    def served_attributes(self) -> list[ZCLAttributeDef]:
+        """The definitions of what is served, by id."""
+        return [self._definitions[i] for i in sorted(self._definitions)]
+
+
+def defined(definition: type[Cluster], name: str) -> ZCLAttributeDef:
+    """An attribute of a cluster by name."""
+    found: ZCLAttributeDef = getattr(definition.AttributeDefs, name)
+    return found
+
+
+def command_of(definition: type[Cluster], name: str) -> ZCLCommandDef:
+    """A server-to-client command of a cluster by name."""
+    found: ZCLCommandDef = getattr(definition.ClientCommandDefs, name)
+    return found
+
+
+def answer(command: ZCLCommandDef, control: int = SOLICITED, **fields: Any) -> Answer:
+    """An answer by zigpy's schema of the command."""
+    schema: Any = command.schema
+    return Answer(int(command.id), schema(**fields).serialize(), control)
+
+
+def _record(attribute: Attribute[S]) -> Record[S]:
+    """A Read Attributes record (ZCL 2.5.2): id, status, type, value."""
+    definition = attribute.definition
+    type_: Any = definition.type
+    head = _RECORD.pack(int(definition.id), SUCCESS, int(definition.zcl_type))
+    value = attribute.value
+    if not callable(value):
+        octets: bytes = type_(value).serialize()
+        return head + octets
+    if not issubclass(type_, int):
+        return lambda state: head + type_(value(state)).serialize()
+    size = int(type_._bits) // 8
+    if type_._signed:
+        return lambda state: head + int(value(state)).to_bytes(size, "little", signed=True)
+    return lambda state: head + int(value(state)).to_bytes(size, "little")

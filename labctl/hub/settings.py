@@ -1,0 +1,122 @@
+"""What a hub is told before it starts. Plain values: the rig fills them from its files."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from labctl.events import DeviceKind, PairingMethod
+from labctl.radio.coordinator import NetworkSettings
+from labctl.secret import Secret
+from labctl.smart_energy.eui64 import Eui64
+
+HUB = "hub"
+"""The name under which read schedules speak of the hub's own endpoint (1)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedDevice:
+    """A device that belongs into the device log.
+
+    `link_key` is the preconfigured link key, 16 octets: AES-MMO over the install code and its CRC.
+    """
+
+    eui64: Eui64
+    name: str
+    kind: DeviceKind
+    link_key: Secret
+    manufacturer: str | None = None
+    model: str | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.link_key) != 16:
+            raise ValueError(f"a link key has 16 octets, not {len(self.link_key)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadSchedule:
+    """What a device should read, and how punctually.
+
+    Either `attributes` (one Read Attributes asks for at least these) or `command_id`. `endpoint`
+    is a number, a meter's name, `HUB`, or None for any.
+    """
+
+    eui64: Eui64
+    name: str
+    cluster_id: int
+    period_ms: int
+    tolerance_ms: int
+    endpoint: int | str | None = None
+    attributes: tuple[int, ...] = ()
+    command_id: int | None = None
+
+
+class TimeSource(enum.StrEnum):
+    """Which bit of TimeStatus the hub's clock shows (ZCL 3.12.2.2.2)."""
+
+    MASTER = "master"
+    SYNCHRONISED = "synchronised"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long the trust centre waits for what, in seconds.
+
+    `begin_key_establishment_s` and `remove_unkeyed_s` are SE 1.4a 5.4's 20 and 60 minutes.
+    `finish_s` is how long a join that is under way may run on after its window closed.
+    `identify_after_s` after a device's first authorised word the hub reads its Basic cluster and
+    waits `answer_s` for each answer.
+    """
+
+    announce_s: float = 10.0
+    begin_key_establishment_s: float = 20 * 60.0
+    remove_unkeyed_s: float = 60 * 60.0
+    finish_s: float = 300.0
+    identify_after_s: float = 5.0
+    answer_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubSettings:
+    """A hub's settings.
+
+    `suites` are the key establishment suites on offer; each needs an identity. `refusal_status` is
+    what a device hears that asks for what it may not have, `write_status` what it hears for each
+    attribute that it tries to write. `queue_limit` bounds the requests of one device that wait.
+    """
+
+    network: NetworkSettings
+    devices: tuple[LoggedDevice, ...] = ()
+    schedules: tuple[ReadSchedule, ...] = ()
+    suites: tuple[int, ...] = (2,)
+    time_source: TimeSource = TimeSource.SYNCHRONISED
+    patience: Patience = field(default_factory=Patience)
+    keep_alive_base_min: int = 10
+    keep_alive_jitter_s: int = 300
+    refusal_status: int = 0x7E
+    write_status: int = 0x88
+    queue_limit: int = 32
+    bindings_limit: int = 160
+    manufacturer: str = "labctl"
+    model: str = "Communications hub"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairingRequest:
+    """Somebody wants a device to be let in, for `window_s` seconds (1 to 65535).
+
+    `device` adds an entry to the device log; None when the device is in it already.
+    """
+
+    eui64: Eui64
+    window_s: int
+    method: PairingMethod = PairingMethod.REMOTE
+    requested_by: str = "bench"
+    consent_reference: str | None = None
+    device: LoggedDevice | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.window_s <= 0xFFFF:
+            raise ValueError(f"a pairing window lasts 1 to 65535 s, not {self.window_s}")
+        if self.device is not None and self.device.eui64 != self.eui64:
+            raise ValueError("the request and its device speak of two addresses")

@@ -1,0 +1,384 @@
+"""A coordinator without a radio, and a device without a stack, both scripted by tests."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from labctl.clock import Clock
+from labctl.errors import DeliveryError
+from labctl.events import Band, DeviceKind, Event, EventBus, JoinKind
+from labctl.hub import Hub, HubSettings, LoggedDevice, PairingRequest
+from labctl.meters import (
+    ElectricityMeter,
+    GasMeter,
+    GasProxy,
+    LoadProfile,
+    Meter,
+    ProfileShape,
+    Tariff,
+    Tier,
+)
+from labctl.radio.coordinator import (
+    Coordinator,
+    CoordinatorListener,
+    EndpointDescriptor,
+    Incoming,
+    JoinDecision,
+    JoinSeen,
+    NetworkSettings,
+    Outgoing,
+    RadioState,
+)
+from labctl.secret import Secret
+from labctl.smart_energy.cbke import Established, Identity, KeyEstablishment, Role, Send
+from labctl.smart_energy.eui64 import Eui64
+from labctl.smart_energy.lab_ca import LabCertificateAuthority
+from labctl.virtual.clock import run
+
+START_S = 1_767_600_000  # 2026-01-05T08:00:00Z, a Monday
+HUB_EUI64 = Eui64("00:0d:6f:00:00:00:00:01")
+IHD_EUI64 = Eui64("00:0d:6f:00:0a:90:69:e7")
+CAD_EUI64 = Eui64("00:0d:6f:00:0a:90:69:e8")
+IHD_KEY = Secret(bytes(range(16)))
+CAD_KEY = Secret(bytes(range(16, 32)))
+
+IHD = LoggedDevice(eui64=IHD_EUI64, name="ihd", kind=DeviceKind.IHD, link_key=IHD_KEY)
+CAD = LoggedDevice(eui64=CAD_EUI64, name="cad", kind=DeviceKind.CAD, link_key=CAD_KEY)
+
+NETWORK = NetworkSettings(band=Band.GHZ_2_4, page=0, channel=20, tx_power_dbm=8)
+
+_random = random.Random(20260105)
+AUTHORITY = LabCertificateAuthority.generate(2, Eui64("00:0d:6f:ff:00:00:00:ca"), _random.randbytes)
+OTHER_AUTHORITY = LabCertificateAuthority.generate(
+    2, Eui64("00:0d:6f:ff:00:00:00:cb"), _random.randbytes
+)
+IDENTITIES = {
+    eui64: {2: AUTHORITY.issue(eui64, _random.randbytes)}
+    for eui64 in (HUB_EUI64, IHD_EUI64, CAD_EUI64)
+}
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Event)
+
+
+class FakeCoordinator(Coordinator):
+    """Keeps what the hub does; `keys` is the NCP's table and may outlive a hub."""
+
+    def __init__(self, keys: dict[Eui64, Secret] | None = None) -> None:
+        self.keys = {} if keys is None else keys
+        self.listener: CoordinatorListener | None = None
+        self.endpoints: Sequence[EndpointDescriptor] = ()
+        self.sent: list[Outgoing] = []
+        self.permits: list[tuple[float, int]] = []
+        self.removed: list[Eui64] = []
+        self.receivers: dict[int, Callable[[Outgoing], None]] = {}
+        self.delivers: Callable[[Outgoing], bool] = lambda packet: True
+        self.delay_s = 0.0
+        self.running = False
+
+    async def start(
+        self, settings: NetworkSettings, endpoints: Sequence[EndpointDescriptor]
+    ) -> RadioState:
+        self.endpoints = endpoints
+        self.running = True
+        return RadioState(
+            name="fake",
+            driver="ezsp",
+            path="fake",
+            eui64=HUB_EUI64,
+            band=settings.band,
+            page=settings.page,
+            channel=settings.channel,
+            pan_id=0x1234,
+            extended_pan_id=HUB_EUI64,
+            resumed=bool(self.keys),
+        )
+
+    async def stop(self) -> None:
+        self.running = False
+
+    def listen(self, listener: CoordinatorListener) -> None:
+        self.listener = listener
+
+    async def permit_joining(self, seconds: int) -> None:
+        self.permits.append((asyncio.get_running_loop().time(), seconds))
+
+    async def link_keys(self) -> dict[Eui64, Secret]:
+        return dict(self.keys)
+
+    async def install_link_key(self, eui64: Eui64, key: Secret) -> None:
+        self.keys[eui64] = key
+
+    async def erase_link_key(self, eui64: Eui64) -> None:
+        self.keys.pop(eui64, None)
+
+    async def send(self, packet: Outgoing) -> None:
+        self.sent.append(packet)
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
+        if not self.delivers(packet):
+            raise DeliveryError("no acknowledgement came", status="DELIVERY_FAILED")
+        receiver = self.receivers.get(packet.nwk)
+        if receiver is not None:
+            asyncio.get_running_loop().call_soon(receiver, packet)
+
+    async def remove_device(self, eui64: Eui64, nwk: int) -> None:
+        self.removed.append(eui64)
+
+    async def counters(self) -> dict[str, int]:
+        return {}
+
+
+class FakeDevice:
+    """A device under test as far as the hub can see it."""
+
+    def __init__(self, bench: Bench, logged: LoggedDevice, nwk: int) -> None:
+        self.bench = bench
+        self.eui64 = logged.eui64
+        self.link_key = logged.link_key
+        self.nwk = nwk
+        self.answers: list[Outgoing] = []
+        self.identities = IDENTITIES[logged.eui64]
+        self.machine: KeyEstablishment | None = None
+        self.established: Established | None = None
+        self.basic: bytes | None = None
+        self._counter = 0
+        self._sequence = 0
+        bench.radio.receivers[nwk] = self.receive
+
+    # -- joining --------------------------------------------------------------------------------
+
+    def associate(
+        self, kind: JoinKind = JoinKind.JOIN, decision: JoinDecision = JoinDecision.KEY_SENT
+    ) -> None:
+        self.bench.listener.join_seen(JoinSeen(self.eui64, self.nwk, kind, decision, 0x0000))
+
+    def announce(self) -> None:
+        data = b"\x01" + self.nwk.to_bytes(2, "little") + self.eui64.little_endian + b"\x80"
+        self.packet(data, profile=0, cluster=0x0013, source=0, endpoint=0, broadcast=True)
+
+    async def establish(self, **options: Any) -> None:
+        self.machine = KeyEstablishment(
+            Role.INITIATOR,
+            self.identities,
+            own_eui64=self.eui64,
+            partner=HUB_EUI64,
+            random_octets=random.Random(self.nwk).randbytes,
+            **options,
+        )
+        self._carry_out(self.machine.start())
+        await self.bench.settle()
+
+    async def join(self) -> None:
+        """The whole way in, as a healthy device goes it."""
+        self.associate()
+        self.announce()
+        await self.bench.settle()
+        await self.establish()
+
+    def _carry_out(self, actions: Sequence[Any]) -> None:
+        for action in actions:
+            if isinstance(action, Send):
+                self.command(0x0800, int(action.command_id), action.payload, endpoint=1)
+            elif isinstance(action, Established):
+                self.established = action
+
+    # -- frames ---------------------------------------------------------------------------------
+
+    def packet(
+        self,
+        data: bytes,
+        *,
+        cluster: int,
+        endpoint: int,
+        profile: int = 0x0109,
+        source: int = 1,
+        secured: bool = False,
+        broadcast: bool = False,
+    ) -> None:
+        self._counter = (self._counter + 1) % 256
+        self.bench.listener.packet_received(
+            Incoming(
+                nwk=self.nwk,
+                eui64=self.eui64,
+                source_endpoint=source,
+                destination_endpoint=endpoint,
+                profile_id=profile,
+                cluster_id=cluster,
+                data=data,
+                aps_encrypted=secured,
+                broadcast=broadcast,
+                lqi=200,
+                rssi_dbm=-60,
+                aps_counter=self._counter,
+            )
+        )
+
+    def command(
+        self,
+        cluster: int,
+        command: int,
+        payload: bytes = b"",
+        *,
+        endpoint: int = 2,
+        secured: bool = False,
+        control: int = 0x01,
+    ) -> None:
+        self._sequence = (self._sequence + 1) % 256
+        frame = bytes((control, self._sequence, command)) + payload
+        self.packet(frame, cluster=cluster, endpoint=endpoint, secured=secured)
+
+    async def ask(self, data: bytes, **where: Any) -> list[bytes]:
+        """Send octets and return the octets of the answers."""
+        before = len(self.answers)
+        self.packet(data, **where)
+        await self.bench.settle()
+        return [answer.data for answer in self.answers[before:]]
+
+    async def read(
+        self, cluster: int, *attributes: int, endpoint: int = 2, secured: bool = True
+    ) -> bytes | None:
+        """The answer to a Read Attributes, without its header; None for none."""
+        data = b"\x00\x5a\x00" + b"".join(a.to_bytes(2, "little") for a in attributes)
+        answers = await self.ask(data, cluster=cluster, endpoint=endpoint, secured=secured)
+        if not answers:
+            return None
+        (answer,) = answers
+        assert answer[:3] == b"\x18\x5a\x01", answer.hex()
+        return answer[3:]
+
+    async def get(
+        self, cluster: int, command: int, payload: bytes = b"", *, endpoint: int = 2
+    ) -> list[bytes]:
+        return await self.ask(
+            bytes((0x01, 0x77, command)) + payload, cluster=cluster, endpoint=endpoint, secured=True
+        )
+
+    def receive(self, packet: Outgoing) -> None:
+        self.answers.append(packet)
+        if packet.cluster_id == 0x0800 and self.machine is not None and packet.data[0] & 1:
+            self._carry_out(self.machine.receive(packet.data[2], packet.data[3:], from_server=True))
+        elif packet.cluster_id == 0x0000 and packet.data[2] == 0x00 and self.basic is not None:
+            self.packet(
+                bytes((0x18, packet.data[1], 0x01)) + self.basic,
+                cluster=0,
+                endpoint=packet.source_endpoint,
+            )
+
+
+class Bench:
+    """A hub on a fake radio."""
+
+    def __init__(self, hub: Hub, radio: FakeCoordinator, events: list[Event], clock: Clock) -> None:
+        self.hub = hub
+        self.radio = radio
+        self.events = events
+        self.clock = clock
+
+    @property
+    def listener(self) -> CoordinatorListener:
+        assert self.radio.listener is not None
+        return self.radio.listener
+
+    def device(self, logged: LoggedDevice = IHD, nwk: int = 0x1A2B) -> FakeDevice:
+        return FakeDevice(self, logged, nwk)
+
+    async def paired(self, logged: LoggedDevice = IHD, nwk: int = 0x1A2B) -> FakeDevice:
+        """A device that is authorised."""
+        device = self.device(logged, nwk)
+        await self.hub.pair(PairingRequest(eui64=logged.eui64, window_s=600))
+        await device.join()
+        assert self.hub.authorised(logged.eui64)
+        return device
+
+    async def settle(self) -> None:
+        """Until nothing but timers is left to happen."""
+        for _ in range(60):
+            await asyncio.sleep(0)
+
+    def of(self, kind: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+def meters() -> list[Meter]:
+    """An electricity meter and a gas proxy, both with a tariff."""
+    return [
+        ElectricityMeter(
+            name="electricity",
+            mpxn="1200012345678",
+            serial_number="E6S1",
+            tariff=Tariff(
+                name="Day/Night",
+                unit_price=24_500,
+                standing_charge=54_794,
+                start_s=START_S - 86_400,
+                tiers=(Tier("Night", 12_000, 0, 7 * 60),),
+            ),
+            profile=LoadProfile(
+                ProfileShape.FLAT, base=360, peak=0, origin_s=START_S, seed=1, noise_percent=0
+            ),
+            start_wh=1_234_567,
+        ),
+        GasProxy(
+            GasMeter(
+                name="gas",
+                mpxn="4100012345",
+                serial_number="G4A1",
+                tariff=Tariff(
+                    name="Gas", unit_price=6_000, standing_charge=30_000, start_s=START_S - 86_400
+                ),
+                profile=LoadProfile(
+                    ProfileShape.FLAT,
+                    base=60_000,
+                    peak=0,
+                    origin_s=START_S,
+                    seed=1,
+                    noise_percent=0,
+                ),
+                start_litres=4_321_000,
+            )
+        ),
+    ]
+
+
+def with_hub(
+    scenario: Callable[[Bench], Coroutine[Any, Any, T]],
+    *,
+    radio: FakeCoordinator | None = None,
+    devices: tuple[LoggedDevice, ...] = (IHD, CAD),
+    identities: dict[int, Identity] | None = None,
+    **settings: Any,
+) -> T:
+    """Run a scenario against a hub on the fast clock. A task of the hub that fails fails it."""
+
+    async def main() -> T:
+        loop = asyncio.get_running_loop()
+        bugs: list[dict[str, Any]] = []
+        loop.set_exception_handler(lambda _, context: bugs.append(context))
+        coordinator = radio if radio is not None else FakeCoordinator()
+        clock = Clock(loop, START_S * 1_000_000)
+        bus = EventBus()
+        events: list[Event] = []
+        bus.subscribe(events.append)
+        hub = Hub(
+            HubSettings(network=NETWORK, devices=devices, **settings),
+            coordinator,
+            bus,
+            clock,
+            meters=meters(),
+            identities=IDENTITIES[HUB_EUI64] if identities is None else identities,
+            random_octets=random.Random(7).randbytes,
+        )
+        await hub.start()
+        try:
+            result = await scenario(Bench(hub, coordinator, events, clock))
+        finally:
+            await hub.stop()
+        if bugs:
+            raise AssertionError(bugs) from bugs[0].get("exception")
+        return result
+
+    return run(main(), fast=True)
