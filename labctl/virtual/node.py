@@ -1,201 +1,68 @@
 """A Zigbee PRO node on the virtual air: MAC, NWK, APS and ZDO of one device.
 
-CONTRACT (agreed before the implementation; whoever implements keeps names and meanings): the
-virtual NCP (`virtual/ncp/`) puts EZSP on top of a coordinator `Node`, the virtual devices
+The virtual NCP (`virtual/ncp/`) puts EZSP on top of a coordinator `Node`, the virtual devices
 (`virtual/devices/`) put an application on top of an end-device `Node`. Neither knows the other.
+
+Roles: coordinator and end device, in a star. There are no routers yet, and asking for one is an
+error rather than a pretence.
 """
 
 from __future__ import annotations
 
 import asyncio
-import enum
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 
+from labctl.errors import ConfigurationError
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.air import Air
+from labctl.virtual.frames import aps, from_air, nwk
+from labctl.virtual.frames.aps import ApsFrame, Fragmentation
+from labctl.virtual.phy import phy_of
+from labctl.virtual.stack.aps import Aps
+from labctl.virtual.stack.joining import Joining
+from labctl.virtual.stack.mac import Mac
+from labctl.virtual.stack.nwk import Nwk
+from labctl.virtual.stack.parent import Parent
+from labctl.virtual.stack.polling import Poller
+from labctl.virtual.stack.state import LinkKey, NodeState
+from labctl.virtual.stack.trust_centre import TrustCentre
+from labctl.virtual.stack.types import (
+    Admission,
+    Beacon,
+    Indication,
+    JoinFailure,
+    NodeListener,
+    Role,
+    SimpleDescriptor,
+    Status,
+    TrustCentreDecision,
+)
+from labctl.virtual.stack.zdo import Zdo, capability_of
 
+__all__ = [
+    "Admission",
+    "Beacon",
+    "Indication",
+    "JoinFailure",
+    "LinkKey",
+    "Node",
+    "NodeListener",
+    "NodeState",
+    "Role",
+    "SimpleDescriptor",
+    "Status",
+    "TrustCentreDecision",
+    "loop_time",
+]
 
-class Role(enum.StrEnum):
-    """Logical device type (R22 2.3.2.3.1)."""
+_T = TypeVar("_T")
 
-    COORDINATOR = "coordinator"
-    ROUTER = "router"
-    END_DEVICE = "end-device"
-
-
-class Status(enum.StrEnum):
-    """How a request to the stack ended."""
-
-    SUCCESS = "success"
-    NO_ACK = "no-ack"  # APS acknowledgement did not come, after all retries
-    MAC_FAILURE = "mac-failure"  # MAC acknowledgement did not come, or channel busy
-    NO_KEY = "no-key"  # APS encryption asked for, no link key or no address mapping
-    TOO_LONG = "too-long"
-    NOT_JOINED = "not-joined"
-    EXPIRED = "expired"  # indirect transmission not fetched by a sleepy child
-
-
-class JoinFailure(enum.StrEnum):
-    """Why a join or rejoin did not succeed, as the joiner itself can tell."""
-
-    NO_BEACON = "no-beacon"
-    NOT_PERMITTED = "not-permitted"  # no beacon permits association
-    ASSOCIATION_REFUSED = "association-refused"
-    ASSOCIATION_TIMEOUT = "association-timeout"
-    NO_NETWORK_KEY = "no-network-key"  # nothing decipherable came within the time
-
-
-@dataclass(frozen=True, slots=True)
-class SimpleDescriptor:
-    """R22 2.3.2.5."""
-
-    endpoint: int
-    profile_id: int
-    device_id: int
-    device_version: int
-    input_clusters: tuple[int, ...]  # servers
-    output_clusters: tuple[int, ...]  # clients
-
-
-@dataclass(frozen=True, slots=True)
-class Beacon:
-    """A beacon heard in an active scan (802.15.4 7.3.1, R22 3.6.7)."""
-
-    page: int
-    channel: int
-    pan_id: int
-    source: int
-    extended_pan_id: Eui64
-    permit_joining: bool
-    router_capacity: bool
-    end_device_capacity: bool
-    stack_profile: int
-    depth: int
-    update_id: int
-    lqi: int
-    rssi_dbm: int
-
-
-@dataclass(frozen=True, slots=True)
-class Indication:
-    """An APS data frame for one of our endpoints, or a ZDO one (profile 0, endpoint 0)."""
-
-    source: int
-    source_eui64: Eui64 | None
-    destination: int  # NWK destination: ours or 0xFFFC..0xFFFF
-    source_endpoint: int
-    destination_endpoint: int
-    profile_id: int
-    cluster_id: int
-    payload: bytes
-    counter: int
-    aps_secured: bool
-    ack_requested: bool
-    lqi: int
-    rssi_dbm: int
-    block: int | None = None  # fragment number, when the node does not reassemble
-    block_count: int | None = None  # only in block 0
-
-
-class TrustCentreDecision(enum.StrEnum):
-    """What a trust centre does with a joiner."""
-
-    SEND_KEY = "send-key"  # network key under the device's link key
-    NO_ACTION = "no-action"
-    DENY = "deny"
-
-
-class Admission(enum.StrEnum):
-    """What the trust centre is asked about (R22 4.4.4, Update-Device status)."""
-
-    SECURED_REJOIN = "secured-rejoin"
-    UNSECURED_JOIN = "unsecured-join"
-    LEFT = "left"
-    UNSECURED_REJOIN = "unsecured-rejoin"
-
-
-class NodeListener:
-    """What a node tells its owner. All called on the loop; all may stay as they are here."""
-
-    def data_received(self, indication: Indication) -> None:
-        """Data for an endpoint of ours."""
-
-    def zdo_request(self, indication: Indication) -> bool:
-        """A ZDO request arrived. Return True to answer it yourself; False lets the node answer."""
-        return False
-
-    def zdo_observed(self, indication: Indication) -> None:
-        """Any ZDO frame (requests that the node answers, responses, Device_annce), for a copy."""
-
-    def child_joined(
-        self, eui64: Eui64, nwk: int, rx_on_when_idle: bool, rejoin: bool
-    ) -> None:
-        """A direct child associated or rejoined (before any key went out)."""
-
-    def admission(
-        self, eui64: Eui64, nwk: int, kind: Admission, parent: int
-    ) -> TrustCentreDecision:
-        """Coordinator only: decide about a joiner. Called before any key goes out."""
-        return TrustCentreDecision.DENY
-
-    def key_received(self, kind: str, partner: Eui64 | None) -> None:
-        """Joiner: a Transport-Key arrived and was deciphered; kind "network" or "application"."""
-
-    def left(self, rejoin: bool) -> None:
-        """We were told to leave (Remove-Device, NWK leave), or left."""
-
-    def network_changed(self) -> None:
-        """Something that flash has to keep changed: save `node.state` soon."""
-
-
-@dataclass(slots=True)
-class LinkKey:
-    """A link key shared with `partner`, and its counters (R22 4.4.10)."""
-
-    partner: Eui64
-    key: bytes
-    incoming_counter: int = 0
-
-
-@dataclass(slots=True)
-class NodeState:
-    """Everything that flash keeps. Counters are saved ahead, as real stacks do.
-
-    `link_keys` has at most one entry per partner; its order is the table's. Real NCPs index it:
-    the NCP keeps the index itself.
-    """
-
-    eui64: Eui64
-    role: Role
-    joined: bool = False
-    page: int = 0
-    channel: int = 0
-    pan_id: int = 0xFFFF
-    extended_pan_id: Eui64 = Eui64("00" * 8)
-    nwk: int = 0xFFFE
-    update_id: int = 0
-    parent: int = 0xFFFF
-    parent_eui64: Eui64 | None = None
-    trust_centre: Eui64 | None = None
-    network_key: bytes = b""
-    network_key_sequence: int = 0
-    outgoing_nwk_counter: int = 0
-    outgoing_aps_counter: int = 0
-    link_keys: dict[Eui64, LinkKey] = field(default_factory=dict)
-    addresses: dict[Eui64, int] = field(default_factory=dict)  # EUI-64 to short address
-    children: dict[Eui64, dict[str, Any]] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """For flash. Holds keys: the file must be 0600."""
-        raise NotImplementedError
-
-    @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> NodeState:
-        """From flash; outgoing counters jump ahead past anything sent since the last save."""
-        raise NotImplementedError
+LEAVE_DELAY_S = 0.5
+"""Between the answer to a Mgmt_Leave_req and the leave itself."""
 
 
 class Node:
@@ -205,6 +72,8 @@ class Node:
     itself, so the NCP passes False, gets each block as an `Indication` and answers with
     `acknowledge_block`.
     `manufacturer_code`, `max_transfer` go into the node descriptor.
+
+    A router role raises `ConfigurationError`: this air is a star.
     """
 
     def __init__(
@@ -223,27 +92,122 @@ class Node:
         max_transfer: int = 1500,
         max_children: int = 32,
     ) -> None:
+        if state.role is Role.ROUTER:
+            raise ConfigurationError(
+                f"the virtual node {state.eui64} cannot be a router: the virtual air is a star",
+                mend="Make it an end device, or test routers with real ones.",
+            )
+        self.air = air
         self.state = state
+        self.listener = listener
+        self.rng = rng
+        self.position = position
+        self.tx_power_dbm = tx_power_dbm
+        self.rx_on_when_idle = rx_on_when_idle or state.role is Role.COORDINATOR
+        self.mains_powered = mains_powered
+        self.reassemble = reassemble
+        self.manufacturer_code = manufacturer_code
+        self.max_transfer = max_transfer
+        self.max_children = max_children
+        self.long_poll_s = 5.0  # sleeping devices, see `Poller`
+        self.short_poll_s = 0.25
+        self.keepalive_s = 60.0  # always-on end devices
         self.endpoints: dict[int, SimpleDescriptor] = {}
-        raise NotImplementedError
+        self.counters: dict[str, int] = defaultdict(int)
+        self.last_counter = 0
+        self.powered = False
+        self.life = 0  # counts power cycles
+        self._waiting: set[asyncio.Future[Any]] = set()
+        self._eui64_by_short: dict[int, Eui64] = {}
+        self._leave_timer: asyncio.TimerHandle | None = None
+        self._loopbacks: set[asyncio.Handle] = set()
+        self.mac: Mac
+        self.nwk: Nwk
+        self.aps: Aps
+        self.objects: Zdo
+        self.parent: Parent
+        self.trust_centre: TrustCentre
+        self.joining: Joining
+        self._poller: Poller
 
-    # -- life ---------------------------------------------------------------------------------
+    # -- life --------------------
 
     def power_on(self) -> None:
         """Attach to the air. A node whose state is joined is on its network at once."""
+        if self.powered:
+            return
+        self.counters.clear()
+        for link_key in self.state.link_keys.values():
+            link_key.incoming_counter = 0  # kept in RAM by real stacks
+        self.life += 1
+        self.mac = Mac(self)
+        self.parent = Parent(self)
+        self.nwk = Nwk(self)
+        self.aps = Aps(self)
+        self.objects = Zdo(self)
+        self.trust_centre = TrustCentre(self)
+        self.joining = Joining(self)
+        self._poller = Poller(self)
+        self.powered = True
+        self.resume_radio()
+        if self.state.joined:
+            self.network_up()
 
     def power_off(self) -> None:
-        """Cut the power: the radio is gone at once, all timers die, RAM state is lost."""
+        """Cut the power: the radio is gone at once, all timers die, RAM state is lost.
 
-    # -- networks -----------------------------------------------------------------------------
+        Whoever awaits something of this node is cancelled: a task dies with its device.
+        """
+        if not self.powered:
+            return
+        self.powered = False
+        self._poller.stop()
+        self.nwk.stop()
+        self.aps.close()
+        self.parent.close()
+        self.mac.close()
+        if self._leave_timer is not None:
+            self._leave_timer.cancel()
+            self._leave_timer = None
+        for handle in self._loopbacks:
+            handle.cancel()
+        self._loopbacks.clear()
+        for future in self._waiting:
+            future.cancel()
+        self._waiting.clear()
 
-    async def active_scan(self, channels: Sequence[int], duration: int = 3) -> list[Beacon]:
-        """Beacon requests on each channel, and the beacons heard."""
-        raise NotImplementedError
+    def move(self, position: tuple[float, float, float]) -> None:
+        """Carry the node to another place, metres."""
+        self.position = position
+        if self.powered:
+            self.mac.radio.move(position)
 
-    async def energy_scan(self, channels: Sequence[int], duration: int = 3) -> dict[int, int]:
+    def set_tx_power(self, dbm: int) -> None:
+        """Change the transmit power, dBm."""
+        self.tx_power_dbm = dbm
+        if self.powered:
+            self.mac.radio.set_tx_power(dbm)
+
+    # -- networks --------------------
+
+    async def active_scan(
+        self, channels: Sequence[int], duration: int = 3, *, page: int = 0
+    ) -> list[Beacon]:
+        """Beacon requests on each channel, and the beacons heard.
+
+        `duration` n means 15.36 ms × (2^n + 1) on each channel.
+        """
+        if not self.powered:
+            return []
+        return await self.joining.active_scan(channels, duration, page)
+
+    async def energy_scan(
+        self, channels: Sequence[int], duration: int = 3, *, page: int = 0
+    ) -> dict[int, int]:
         """Peak energy for each channel, dBm."""
-        raise NotImplementedError
+        if not self.powered:
+            return {}
+        return await self.joining.energy_scan(channels, duration, page)
 
     def form(
         self,
@@ -256,12 +220,36 @@ class Node:
         network_key_sequence: int = 0,
         update_id: int = 0,
     ) -> None:
-        """Coordinator: start a network as its trust centre."""
-        raise NotImplementedError
+        """Coordinator: start a network as its trust centre.
+
+        Link keys that the state already holds stay: they are put there before forming.
+        """
+        state = self.state
+        if state.role is not Role.COORDINATOR:
+            raise ConfigurationError("only a coordinator forms a network")
+        phy_of(page)
+        if self.powered:
+            self.network_down()
+            self.parent.close()
+        state.children.clear()
+        state.page, state.channel, state.pan_id = page, channel, pan_id
+        state.extended_pan_id = extended_pan_id
+        state.nwk, state.parent, state.parent_eui64 = 0x0000, 0xFFFF, None
+        state.trust_centre = state.eui64
+        state.network_key, state.network_key_sequence = network_key, network_key_sequence
+        state.alternate_network_key = b""
+        state.update_id = update_id
+        state.joined = True
+        if self.powered:
+            self.nwk.forget_counters()
+            self.resume_radio()
+            self.network_up()
+        self.listener.network_changed()
 
     def permit_joining(self, seconds: int) -> None:
         """0 closes, 255 opens for good. Affects beacons and associations at this node."""
-        raise NotImplementedError
+        if self.powered:
+            self.parent.permit_joining(seconds)
 
     async def join(
         self, beacon: Beacon, *, link_key: bytes, key_timeout_s: float = 5.0
@@ -270,17 +258,66 @@ class Node:
 
         None when joined. `link_key` becomes the trust centre's entry in `state.link_keys`.
         """
-        raise NotImplementedError
+        if not self.powered:
+            return JoinFailure.ASSOCIATION_TIMEOUT
+        return await self.joining.join(beacon, link_key, key_timeout_s)
 
-    async def rejoin(self, *, secured: bool, key_timeout_s: float = 5.0) -> JoinFailure | None:
-        """NWK rejoin (R22 3.6.1.4.2) to the network in `state`; announces when it succeeds."""
-        raise NotImplementedError
+    async def rejoin(
+        self,
+        *,
+        secured: bool,
+        key_timeout_s: float = 5.0,
+        channels: Sequence[int] = range(11, 27),
+    ) -> JoinFailure | None:
+        """NWK rejoin (R22 3.6.1.4.2) to the network in `state`; announces when it succeeds.
+
+        Looks on the network's channel first, then on the other `channels` of its page.
+        """
+        if not self.powered:
+            return JoinFailure.NO_BEACON
+        return await self.joining.rejoin(
+            secured=secured, key_timeout_s=key_timeout_s, channels=channels
+        )
 
     def leave(self) -> None:
         """Send a NWK leave and forget the network and all keys."""
-        raise NotImplementedError
+        self._leave(rejoin=False)
 
-    # -- data ---------------------------------------------------------------------------------
+    def _leave(self, *, rejoin: bool) -> None:
+        if self.state.joined and self.powered:
+            destination = self.state.parent
+            if self.state.role is Role.COORDINATOR:
+                destination = nwk.BROADCAST_RX_ON
+            self.nwk.send_command(destination, nwk.leave(request=False, rejoin=rejoin))
+        if self.powered:
+            self.network_down()
+            self.parent.close()
+            self.aps.fail_all()
+        if rejoin:
+            self.state.joined = False
+        else:
+            self.state.forget_network()
+        if self.powered:
+            self.resume_radio()
+        self.listener.network_changed()
+        self.listener.left(rejoin)
+
+    def told_to_leave(self, rejoin: bool) -> None:
+        """The parent or the trust centre wants us gone. With `rejoin` network and keys stay."""
+        if self.state.joined:
+            self._leave(rejoin=rejoin)
+
+    def leave_soon(self, rejoin: bool) -> None:
+        """Leave once the answer to the request is out."""
+        if self._leave_timer is None:
+            loop = asyncio.get_running_loop()
+            self._leave_timer = loop.call_later(LEAVE_DELAY_S, self._leave_now, rejoin)
+
+    def _leave_now(self, rejoin: bool) -> None:
+        self._leave_timer = None
+        self.told_to_leave(rejoin)
+
+    # -- data --------------------
 
     async def send(
         self,
@@ -304,17 +341,145 @@ class Node:
         first; without, a payload that is too long for a frame is fragmented here (window 1) when
         the node reassembles, and is TOO_LONG otherwise. `last_counter` is the counter used.
         """
-        raise NotImplementedError
+        confirmed: asyncio.Future[Status] = asyncio.get_running_loop().create_future()
 
-    last_counter: int = 0
+        def done(status: Status) -> None:
+            if not confirmed.done():
+                confirmed.set_result(status)
+
+        refused = self.request(
+            destination,
+            source_endpoint=source_endpoint,
+            destination_endpoint=destination_endpoint,
+            profile_id=profile_id,
+            cluster_id=cluster_id,
+            payload=payload,
+            aps_secured=aps_secured,
+            ack=ack,
+            counter=counter,
+            block=block,
+            block_count=block_count,
+            radius=radius,
+            done=done,
+        )
+        if refused is not None:
+            await asyncio.sleep(0)  # a caller that tries again and again lets the others run
+            return refused
+        self._waiting.add(confirmed)
+        try:
+            return await confirmed
+        finally:
+            self._waiting.discard(confirmed)
+
+    def request(
+        self,
+        destination: int,
+        *,
+        source_endpoint: int,
+        destination_endpoint: int,
+        profile_id: int,
+        cluster_id: int,
+        payload: bytes,
+        done: Callable[[Status], None],
+        aps_secured: bool = False,
+        ack: bool = True,
+        counter: int | None = None,
+        block: int | None = None,
+        block_count: int | None = None,
+        radius: int = 30,
+    ) -> Status | None:
+        """`send` for callers without a task, and for those that want to know at once.
+
+        None: under way; `done` will be called with the confirm, unless the power goes first.
+        A status: refused on the spot, nothing was sent, `done` will never be called. `last_counter`
+        is the counter used.
+        """
+        state = self.state
+        if not self.powered or not state.joined:
+            return Status.NOT_JOINED
+        broadcast = nwk.is_broadcast(destination)
+        link_key: LinkKey | None = None
+        if aps_secured and destination != state.nwk:
+            eui64 = None if broadcast else self.eui64_of(destination)
+            link_key = None if eui64 is None else state.link_keys.get(eui64)
+            if link_key is None:
+                return Status.NO_KEY
+        blocks = self._blocks(payload, aps_secured, block, broadcast)
+        if blocks is None:
+            return Status.TOO_LONG
+        self.last_counter = self.aps.next_counter() if counter is None else counter
+        frame = ApsFrame(
+            aps.Kind.DATA,
+            self.last_counter,
+            b"",
+            aps.Delivery.BROADCAST if broadcast else aps.Delivery.UNICAST,
+            link_key is not None,
+            (ack or len(blocks) > 1 or block is not None) and not broadcast,
+            False,
+            destination_endpoint,
+            cluster_id,
+            profile_id,
+            source_endpoint,
+        )
+        if block is not None:
+            frame.fragmentation = Fragmentation.PART if block else Fragmentation.FIRST
+            frame.block = block if block else block_count or 1
+        if destination == state.nwk:
+            self._loop_back(frame, payload, aps_secured, done)
+            return None
+        self._poller.expect()
+        self.aps.request(destination, frame, blocks, link_key, radius, done)
+        return None
+
+    def _blocks(
+        self, payload: bytes, secured: bool, block: int | None, broadcast: bool
+    ) -> list[bytes] | None:
+        """What goes into one frame each; None when it cannot be done."""
+        if len(payload) <= self.aps.max_payload(secured=secured, fragmented=block is not None):
+            return [payload]
+        if block is not None or broadcast or not self.reassemble:
+            return None
+        size = self.aps.max_payload(secured=secured, fragmented=True)
+        blocks = [payload[at : at + size] for at in range(0, len(payload), size)]
+        return blocks if len(blocks) <= 255 else None
+
+    def _loop_back(
+        self, frame: ApsFrame, payload: bytes, secured: bool, done: Callable[[Status], None]
+    ) -> None:
+        """To ourselves: nothing goes out."""
+        own = self.state.nwk
+        indication = Indication(
+            own,
+            self.state.eui64,
+            own,
+            frame.source_endpoint,
+            frame.destination_endpoint,
+            frame.profile,
+            frame.cluster,
+            payload,
+            frame.counter,
+            secured,
+            frame.ack_request,
+            255,
+            0,
+        )
+
+        def deliver() -> None:
+            self._loopbacks.discard(handle)
+            self.indicate(indication)
+            done(Status.SUCCESS)
+
+        handle = asyncio.get_running_loop().call_soon(deliver)
+        self._loopbacks.add(handle)
 
     def acknowledge_block(self, indication: Indication, bitmap: int = 0xFF) -> None:
         """Send the APS acknowledgement for one fragment (nodes that do not reassemble)."""
-        raise NotImplementedError
+        if self.powered and self.state.joined and indication.block is not None:
+            self.aps.acknowledge(indication, bitmap)
 
     def max_payload(self, *, aps_secured: bool, fragmented: bool = False) -> int:
-        """Octets of APS payload that fit in one frame."""
-        raise NotImplementedError
+        """Octets of APS payload that fit in one frame: 82, less 9 secured, less 2 fragmented."""
+        return self.aps.max_payload(secured=aps_secured, fragmented=fragmented)
 
     async def zdo(
         self, destination: int, cluster_id: int, body: bytes, *, timeout_s: float = 5.0
@@ -323,29 +488,155 @@ class Node:
 
         For broadcasts use `zdo_broadcast`. The body returned starts after the sequence number.
         """
-        raise NotImplementedError
+        if not self.powered:
+            return None
+        return await self.objects.ask(destination, cluster_id, body, timeout_s)
 
     async def zdo_broadcast(
         self, destination: int, cluster_id: int, body: bytes, *, collect_s: float
     ) -> list[tuple[int, bytes]]:
         """Broadcast a ZDO request and collect (source, response body) for `collect_s` seconds."""
-        raise NotImplementedError
+        if not self.powered:
+            return []
+        return await self.objects.ask_all(destination, cluster_id, body, collect_s)
 
-    # -- trust centre (coordinator only) --------------------------------------------------------
+    def fast_poll(self, seconds: float) -> None:
+        """Sleeping device: fetch frames every `short_poll_s` for so long."""
+        if self.powered:
+            self._poller.expect(seconds)
+
+    def poll_again(self) -> None:
+        """The parent said that it has more for us."""
+        self._poller.again()
+
+    # -- trust centre (coordinator only) --------------------
 
     def transport_network_key(self, eui64: Eui64, nwk: int) -> None:
         """Send the network key under that device's link key."""
-        raise NotImplementedError
+        if self.powered and self.state.joined:
+            self.trust_centre.transport_network_key(eui64, nwk)
 
     def remove_device(self, parent: int, target: Eui64) -> Status:
-        """APS Remove-Device to the parent, or a NWK leave to a direct child (R22 4.4.5)."""
-        raise NotImplementedError
+        """APS Remove-Device to the parent, or a NWK leave to a direct child (R22 4.4.5).
 
-    # -- counters -------------------------------------------------------------------------------
+        `parent` 0x0000 (ourselves) for a direct child; the device's own address sends it an APS
+        Remove-Device that names itself, under its link key.
+        """
+        if not self.powered or not self.state.joined:
+            return Status.NOT_JOINED
+        return self.trust_centre.remove_device(parent, target)
 
-    counters: dict[str, int]
-    """mac_rx, mac_tx, mac_tx_failed, nwk_decryption_failure, aps_decryption_failure,
-    nwk_frame_counter_failure, aps_frame_counter_failure, aps_tx_success, aps_tx_failed, ..."""
+    def begin_key_update(self, key: bytes) -> int:
+        """Take `key` as the next network key and unicast it to every child that has the present
+        one (R22 4.6.3.4.2). Returns its sequence number; `switch_network_key` makes it count."""
+        state = self.state
+        state.alternate_network_key = key
+        state.alternate_key_sequence = (state.network_key_sequence + 1) & 0xFF
+        self.listener.network_changed()
+        for child in list(self.parent.children.values()):
+            if child.authenticated:
+                self.trust_centre.transport_alternate_key(from_air(child.eui64), child.nwk)
+        return state.alternate_key_sequence
+
+    def switch_network_key(self) -> None:
+        """Broadcast Switch-Key for the key of `begin_key_update`, and switch (R22 4.4.8)."""
+        sequence = self.state.alternate_key_sequence
+        self.aps.send_command(nwk.BROADCAST_ALL, aps.switch_key(sequence))
+        self.nwk.switch_key(sequence)
+
+    # -- for the layers --------------------
+
+    @property
+    def capability(self) -> int:
+        """Our capability information (R22 table 3.62)."""
+        return capability_of(self)
+
+    def indicate(self, indication: Indication) -> None:
+        """An APS data frame has arrived whole."""
+        if indication.destination_endpoint == 0:
+            if indication.profile_id == 0:
+                self._poller.answered()
+                self.objects.received(indication)
+            return
+        self._poller.answered()
+        if indication.destination_endpoint != 0xFF:
+            self.listener.data_received(indication)
+            return
+        for endpoint, descriptor in list(self.endpoints.items()):
+            if indication.profile_id in (descriptor.profile_id, 0xFFFF):
+                self.listener.data_received(replace(indication, destination_endpoint=endpoint))
+
+    def learn(self, eui64: bytes, short: int) -> None:
+        """A device has this short address now; whoever had it before has it no more."""
+        addresses = self.state.addresses
+        address = from_air(eui64)
+        if addresses.get(address) == short:
+            return
+        for other in [each for each, its in addresses.items() if its == short]:
+            del addresses[other]
+        addresses[address] = short
+        self.listener.network_changed()
+
+    def eui64_of(self, short: int) -> Eui64 | None:
+        """The 64-bit address behind a short one, if known."""
+        addresses = self.state.addresses
+        found = self._eui64_by_short.get(short)
+        if found is not None and addresses.get(found) == short:
+            return found
+        if short == self.state.nwk:
+            return self.state.eui64
+        for eui64, its in addresses.items():
+            if its == short:
+                self._eui64_by_short[short] = eui64
+                return eui64
+        return None
+
+    def resume_radio(self, *, joining: bool = False) -> None:
+        """Set the radio to what the state says: its network, or nothing at all."""
+        state = self.state
+        radio = self.mac.radio
+        if state.joined or joining:
+            radio.tune(state.page, state.channel)
+            self.mac.set_addresses(state.pan_id, state.nwk)
+            radio.listen(self.rx_on_when_idle)
+        else:
+            self.mac.set_addresses(0xFFFF, 0xFFFF)
+            radio.listen(False)
+
+    def network_up(self) -> None:
+        """We are on a network."""
+        self.nwk.start()
+        if self.state.role is Role.END_DEVICE:
+            self._poller.start()
+
+    def network_down(self) -> None:
+        """We are off it."""
+        self.nwk.stop()
+        self._poller.stop()
+
+    async def wait_for(self, future: asyncio.Future[_T], seconds: float) -> _T | None:
+        """The future's result, or None after `seconds`. Cancelled when the power goes."""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+
+        def wake(_: object = None) -> None:
+            if not waiter.done():
+                waiter.set_result(None)
+
+        timer = loop.call_later(max(seconds, 0), wake)
+        future.add_done_callback(wake)
+        self._waiting.add(waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            future.remove_done_callback(wake)
+            self._waiting.discard(waiter)
+        return future.result() if future.done() else None
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, unless the power goes first."""
+        await self.wait_for(asyncio.get_running_loop().create_future(), seconds)
 
 
 def loop_time() -> float:

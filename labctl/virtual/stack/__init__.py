@@ -1,0 +1,1 @@
+"""The layers of a virtual Zigbee node: MAC, NWK, APS, ZDO, joining, and the trust centre."""

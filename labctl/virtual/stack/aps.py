@@ -1,0 +1,505 @@
+"""The APS layer of one node: acknowledged data, fragments, link key security, APS commands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from labctl.smart_energy.eui64 import Eui64
+from labctl.virtual.exchange import Outcome
+from labctl.virtual.frames import FrameError, aps, from_air, nwk, to_air
+from labctl.virtual.frames.aps import ApsFrame, Fragmentation, Kind
+from labctl.virtual.frames.security import (
+    APS_OVERHEAD,
+    AuxiliaryHeader,
+    KeyId,
+    aps_key,
+    protect,
+    unprotect,
+)
+from labctl.virtual.stack.fragments import Reassembler, Reassembly
+from labctl.virtual.stack.nwk import MAX_PAYLOAD, NoRoute
+from labctl.virtual.stack.state import CounterGuard, LinkKey
+from labctl.virtual.stack.types import Indication, Status
+
+if TYPE_CHECKING:
+    from labctl.virtual.node import Node
+
+ACK_WAIT_S = 1.6  # apscAckWaitDuration: 50 ms for each of 2 × 15 hops, and 100 ms
+MAX_RETRIES = 3  # apscMaxFrameRetries
+DUPLICATE_S = 10.0
+"""How long a counter is remembered: longer than any sender repeats (also to sleeping devices,
+where 7.68 s go by before each repetition), and refreshed by each copy."""
+
+Confirm = Callable[[Status], None]
+
+
+class Outgoing:
+    """A unicast or broadcast that is under way, with its repetitions and fragments."""
+
+    __slots__ = (
+        "blocks",
+        "done",
+        "failure",
+        "finished",
+        "frame",
+        "index",
+        "link_key",
+        "nwk",
+        "radius",
+        "timer",
+        "tries",
+    )
+
+    def __init__(
+        self,
+        destination: int,
+        frame: ApsFrame,
+        blocks: list[bytes],
+        link_key: LinkKey | None,
+        radius: int,
+        done: Confirm,
+    ) -> None:
+        self.nwk = destination
+        self.frame = frame
+        self.blocks = blocks
+        self.index = 0
+        self.link_key = link_key
+        self.radius = radius
+        self.done = done
+        self.tries = 0
+        self.finished = False
+        self.failure = Status.NO_ACK
+        self.timer: asyncio.Handle | None = None
+
+
+class Aps:
+    """Between the endpoints and the NWK layer."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.state = node.state
+        self.loop = asyncio.get_running_loop()
+        self.counters = node.counters
+        self.counter = node.rng.randrange(256)
+        self._eui64 = to_air(self.state.eui64)
+        self._security = CounterGuard(self.state, node.listener.network_changed, of_aps=True)
+        self._pending: dict[int, Outgoing] = {}
+        self._others: set[Outgoing] = set()  # under way, but nobody acknowledges them
+        self._seen: dict[tuple[int, int], float] = {}
+        self._seen_order: deque[tuple[float, tuple[int, int]]] = deque()
+        self._reassembler = Reassembler(self.loop)
+        self.joining_key: LinkKey | None = None  # before the trust centre's address is known
+
+    def close(self) -> None:
+        """The power is gone: nothing is called back."""
+        for each in (*self._pending.values(), *self._others):
+            each.finished = True
+            if each.timer is not None:
+                each.timer.cancel()
+        self._pending.clear()
+        self._others.clear()
+        self._reassembler.close()
+
+    def fail_all(self) -> None:
+        """The network is gone: whoever waits is told."""
+        waiting = [*self._pending.values(), *self._others]
+        for each in waiting:
+            self._finish(each, Status.NOT_JOINED)
+
+    # -- sending --------------------
+
+    def next_counter(self) -> int:
+        """The next APS counter that no acknowledgement is awaited for."""
+        for _ in range(256):
+            self.counter = (self.counter + 1) & 0xFF
+            if self.counter not in self._pending:
+                break
+        return self.counter
+
+    def request(
+        self,
+        destination: int,
+        frame: ApsFrame,
+        blocks: list[bytes],
+        link_key: LinkKey | None,
+        radius: int,
+        done: Confirm,
+    ) -> None:
+        """Send a data frame; `done` gets the confirm, later."""
+        outgoing = Outgoing(destination, frame, blocks, link_key, radius, done)
+        if frame.ack_request:
+            replaced = self._pending.get(frame.counter)
+            if replaced is not None:  # the caller uses a counter again: the earlier one is over
+                self._finish(replaced, Status.NO_ACK)
+            self._pending[frame.counter] = outgoing
+        else:
+            self._others.add(outgoing)
+        self._transmit(outgoing)
+
+    def _transmit(self, outgoing: Outgoing) -> None:
+        frame = outgoing.frame
+        count = len(outgoing.blocks)
+        if count > 1:
+            first = outgoing.index == 0
+            frame.fragmentation = Fragmentation.FIRST if first else Fragmentation.PART
+            frame.block = count if first else outgoing.index
+        octets = self._encode(frame, outgoing.blocks[outgoing.index], outgoing.link_key)
+
+        def sent(outcome: Outcome) -> None:
+            self._sent(outgoing, outcome)
+
+        try:
+            self.node.nwk.send_data(outgoing.nwk, octets, sent, radius=outgoing.radius)
+        except NoRoute:
+            self.counters["nwk_no_route"] += 1
+            outgoing.timer = self.loop.call_later(0, self._sent, outgoing, Outcome.NO_ACK)
+
+    def _encode(self, frame: ApsFrame, payload: bytes, link_key: LinkKey | None) -> bytes:
+        header = frame.encode_header()
+        if link_key is None:
+            return header + payload
+        auxiliary = AuxiliaryHeader(KeyId.DATA, self._security.next())
+        return header + protect(link_key.key, header, auxiliary, self._eui64, payload)
+
+    def _sent(self, outgoing: Outgoing, outcome: Outcome) -> None:
+        if outgoing.finished:
+            return
+        if not outgoing.frame.ack_request:
+            failed = outcome is not Outcome.SENT and outgoing.frame.delivery == 0
+            self._finish(outgoing, self._failure(outgoing) if failed else Status.SUCCESS)
+            return
+        outgoing.failure = Status.NO_ACK if outcome is Outcome.SENT else self._failure(outgoing)
+        outgoing.timer = self.loop.call_later(ACK_WAIT_S, self._timed_out, outgoing)
+
+    def _failure(self, outgoing: Outgoing) -> Status:
+        child = self.node.parent.children.get(outgoing.nwk)
+        asleep = child is not None and not child.rx_on_when_idle
+        return Status.EXPIRED if asleep else Status.MAC_FAILURE
+
+    def _timed_out(self, outgoing: Outgoing) -> None:
+        outgoing.timer = None
+        if outgoing.tries >= MAX_RETRIES:
+            self._finish(outgoing, outgoing.failure)
+            return
+        outgoing.tries += 1
+        self.counters["aps_retries"] += 1
+        self._transmit(outgoing)
+
+    def _finish(self, outgoing: Outgoing, status: Status) -> None:
+        outgoing.finished = True
+        if outgoing.timer is not None:
+            outgoing.timer.cancel()
+            outgoing.timer = None
+        if outgoing.frame.ack_request:
+            self._pending.pop(outgoing.frame.counter, None)
+        else:
+            self._others.discard(outgoing)
+        key = "aps_tx_success" if status is Status.SUCCESS else "aps_tx_failed"
+        self.counters[key] += 1
+        outgoing.done(status)
+
+    def max_payload(self, *, secured: bool, fragmented: bool) -> int:
+        """Octets of payload that fit in one frame."""
+        room = MAX_PAYLOAD - aps.DATA_HEADER_OCTETS
+        room -= APS_OVERHEAD if secured else 0
+        return room - (aps.FRAGMENT_OCTETS if fragmented else 0)
+
+    def send_command(
+        self,
+        destination: int,
+        payload: bytes,
+        *,
+        link_key: bytes | None = None,
+        key_id: int = KeyId.DATA,
+        nwk_secured: bool = True,
+    ) -> None:
+        """An APS command, without APS acknowledgement. `NoRoute` when nobody leads there.
+
+        Its auxiliary header names the source: the receiver may not know our address yet.
+        """
+        broadcast = nwk.is_broadcast(destination)
+        frame = ApsFrame(
+            Kind.COMMAND,
+            self.next_counter(),
+            delivery=aps.Delivery.BROADCAST if broadcast else aps.Delivery.UNICAST,
+            security=link_key is not None,
+        )
+        header = frame.encode_header()
+        if link_key is None:
+            octets = header + payload
+        else:
+            auxiliary = AuxiliaryHeader(key_id, self._security.next(), self._eui64)
+            octets = header + protect(
+                aps_key(link_key, key_id), header, auxiliary, self._eui64, payload
+            )
+        self.node.nwk.send_data(destination, octets, lambda outcome: None, secured=nwk_secured)
+
+    # -- receiving --------------------
+
+    def received(
+        self, carrier: nwk.NwkFrame, octets: bytes, rssi_dbm: int, lqi: int, nwk_secured: bool
+    ) -> None:
+        """An APS frame for us. Raises `FrameError` when it is malformed; the MAC counts that."""
+        frame = aps.decode(octets)
+        payload = frame.body
+        source: Eui64 | None = None
+        if frame.security:
+            opened = self._open(carrier, frame)
+            if opened is None:
+                return
+            payload, source = opened
+        if frame.kind == Kind.COMMAND:
+            self._command(carrier, frame, payload, source, nwk_secured)
+        elif not nwk_secured:
+            self.counters["nwk_unsecured_dropped"] += 1
+        elif frame.kind == Kind.ACK:
+            self._acknowledged(carrier.source, frame)
+        else:
+            self._data(carrier, frame, payload, rssi_dbm, lqi)
+
+    def _open(self, carrier: nwk.NwkFrame, frame: ApsFrame) -> tuple[bytes, Eui64] | None:
+        auxiliary, length = AuxiliaryHeader.decode(frame.body)
+        source = auxiliary.source or carrier.source_eui64
+        address = from_air(source) if source is not None else self.node.eui64_of(carrier.source)
+        link_key = None if address is None else self.state.link_keys.get(address)
+        if link_key is None and auxiliary.key_id == KeyId.KEY_TRANSPORT:
+            link_key = self.joining_key
+        if address is None or link_key is None:
+            self.counters["aps_decryption_failure"] += 1
+            return None
+        if auxiliary.counter < link_key.incoming_counter:
+            self.counters["aps_frame_counter_failure"] += 1
+            return None
+        payload = unprotect(
+            aps_key(link_key.key, auxiliary.key_id),
+            frame.header,
+            frame.body,
+            auxiliary,
+            length,
+            to_air(address),
+        )
+        if payload is None:
+            self.counters["aps_decryption_failure"] += 1
+            return None
+        link_key.incoming_counter = auxiliary.counter + 1
+        return payload, address
+
+    def _data(
+        self, carrier: nwk.NwkFrame, frame: ApsFrame, payload: bytes, rssi_dbm: int, lqi: int
+    ) -> None:
+        node = self.node
+        endpoint = frame.destination_endpoint
+        if frame.delivery == aps.Delivery.GROUP or not (
+            endpoint in (0, 0xFF) or endpoint in node.endpoints
+        ):
+            self.counters["aps_no_endpoint"] += 1
+            return
+        indication = Indication(
+            carrier.source,
+            node.eui64_of(carrier.source),
+            carrier.destination,
+            frame.source_endpoint,
+            endpoint,
+            frame.profile,
+            frame.cluster,
+            payload,
+            frame.counter,
+            frame.security,
+            frame.ack_request,
+            lqi,
+            rssi_dbm,
+        )
+        key = (carrier.source, frame.counter)
+        if frame.fragmentation:
+            self._fragment(key, frame, indication)
+            return
+        if frame.ack_request:
+            self._acknowledge(indication)
+        if self._is_copy(key):
+            self.counters["aps_rx_duplicate"] += 1
+            return
+        node.indicate(indication)
+
+    def _is_copy(self, key: tuple[int, int]) -> bool:
+        now = self.loop.time()
+        order = self._seen_order
+        while order and order[0][0] <= now:
+            expiry, old = order.popleft()
+            if self._seen.get(old) == expiry:
+                del self._seen[old]
+        copy = key in self._seen
+        expiry = now + DUPLICATE_S
+        self._seen[key] = expiry
+        order.append((expiry, key))
+        return copy
+
+    def _fragment(self, key: tuple[int, int], frame: ApsFrame, indication: Indication) -> None:
+        first = frame.fragmentation == Fragmentation.FIRST
+        index, count = (0, frame.block) if first else (frame.block, None)
+        block = _with_block(indication, index, count)
+        if not self.node.reassemble:
+            self.node.indicate(block)
+            return
+        if key in self._seen:  # complete; the last acknowledgement was lost
+            self._is_copy(key)
+            self._acknowledge(block, index)
+            return
+        reassembly = self._reassembler.add(key, block)
+        if reassembly is None:
+            self.counters["aps_fragment_refused"] += 1
+            return
+        self._acknowledge(block, index)
+        if reassembly.complete:
+            self._reassembler.forget(key)
+            self._is_copy(key)
+            self.node.indicate(_whole(reassembly, indication))
+
+    # -- acknowledgements --------------------
+
+    def acknowledge(self, indication: Indication, bitmap: int) -> None:
+        """Acknowledge a fragment on behalf of an owner that puts fragments together itself."""
+        self._acknowledge(indication, indication.block, bitmap)
+
+    def _acknowledge(
+        self, indication: Indication, block: int | None = None, bitmap: int = 0xFF
+    ) -> None:
+        """Send an APS acknowledgement, secured as the frame was (R22 2.2.8.4.3)."""
+        link_key = None
+        if indication.aps_secured and indication.source_eui64 is not None:
+            link_key = self.state.link_keys.get(indication.source_eui64)
+        frame = ApsFrame(
+            Kind.ACK,
+            indication.counter,
+            security=link_key is not None,
+            destination_endpoint=indication.source_endpoint,
+            cluster=indication.cluster_id,
+            profile=indication.profile_id,
+            source_endpoint=indication.destination_endpoint,
+        )
+        if block is not None:
+            frame.fragmentation = Fragmentation.PART if block else Fragmentation.FIRST
+            frame.block = block
+            frame.acknowledged = bitmap
+        try:
+            self.node.nwk.send_data(
+                indication.source, self._encode(frame, b"", link_key), lambda outcome: None
+            )
+        except NoRoute:
+            self.counters["nwk_no_route"] += 1
+
+    def _acknowledged(self, source: int, frame: ApsFrame) -> None:
+        outgoing = self._pending.get(frame.counter)
+        if outgoing is None or outgoing.nwk != source:
+            return
+        sent = outgoing.frame
+        if frame.security != sent.security or frame.cluster != sent.cluster:
+            return
+        if sent.fragmentation:
+            index = outgoing.index if len(outgoing.blocks) > 1 else self._single_block(sent)
+            if not frame.fragmentation or not 0 <= index - frame.block < 8:
+                return
+            if not frame.acknowledged >> (index - frame.block) & 1:
+                return
+        if outgoing.timer is not None:
+            outgoing.timer.cancel()
+            outgoing.timer = None
+        if outgoing.index + 1 < len(outgoing.blocks):
+            outgoing.index += 1
+            outgoing.tries = 0
+            self._transmit(outgoing)
+        else:
+            self._finish(outgoing, Status.SUCCESS)
+
+    @staticmethod
+    def _single_block(frame: ApsFrame) -> int:
+        return 0 if frame.fragmentation == Fragmentation.FIRST else frame.block
+
+    # -- commands --------------------
+
+    def _command(
+        self,
+        carrier: nwk.NwkFrame,
+        frame: ApsFrame,
+        payload: bytes,
+        source: Eui64 | None,
+        nwk_secured: bool,
+    ) -> None:
+        if not payload:
+            raise FrameError("an APS command frame without a command")
+        node = self.node
+        command = payload[0]
+        if command == aps.Command.TRANSPORT_KEY and source is not None:
+            key_id = frame.body[0] >> 3 & 3
+            self._key_transported(aps.TransportKey.decode(payload), key_id, source, nwk_secured)
+        elif not nwk_secured:
+            self.counters["nwk_unsecured_dropped"] += 1
+        elif command == aps.Command.SWITCH_KEY:
+            node.nwk.switch_key(aps.decode_switch_key(payload))
+        elif source is None:
+            self.counters["aps_unsecured_command"] += 1
+        elif command == aps.Command.REMOVE_DEVICE and source == self.state.trust_centre:
+            if aps.decode_remove_device(payload) == self._eui64:
+                node.told_to_leave(False)
+        elif command == aps.Command.REQUEST_KEY:
+            node.trust_centre.key_requested(source, carrier.source, payload)
+        else:
+            self.counters["aps_command_ignored"] += 1
+
+    def _key_transported(
+        self, command: aps.TransportKey, key_id: int, source: Eui64, nwk_secured: bool
+    ) -> None:
+        node = self.node
+        if command.key_type == aps.KeyType.NETWORK:
+            if key_id == KeyId.KEY_TRANSPORT and command.destination in (self._eui64, bytes(8)):
+                node.joining.network_key_received(command, source, nwk_secured)
+        elif key_id == KeyId.KEY_LOAD and source == self.state.trust_centre:
+            if command.key_type == aps.KeyType.APPLICATION:
+                partner = from_air(command.source)
+                self.state.link_keys[partner] = LinkKey(partner, command.key)
+                node.listener.network_changed()
+                node.listener.key_received("application", partner)
+            elif command.destination == self._eui64:
+                self.state.link_keys[source] = LinkKey(source, command.key)
+                node.listener.network_changed()
+                node.listener.key_received("trust-centre", source)
+
+
+def _with_block(indication: Indication, index: int, count: int | None) -> Indication:
+    return Indication(
+        indication.source,
+        indication.source_eui64,
+        indication.destination,
+        indication.source_endpoint,
+        indication.destination_endpoint,
+        indication.profile_id,
+        indication.cluster_id,
+        indication.payload,
+        indication.counter,
+        indication.aps_secured,
+        indication.ack_requested,
+        indication.lqi,
+        indication.rssi_dbm,
+        index,
+        count,
+    )
+
+
+def _whole(reassembly: Reassembly, indication: Indication) -> Indication:
+    return Indication(
+        indication.source,
+        indication.source_eui64,
+        indication.destination,
+        indication.source_endpoint,
+        indication.destination_endpoint,
+        indication.profile_id,
+        indication.cluster_id,
+        reassembly.payload(),
+        indication.counter,
+        indication.aps_secured,
+        indication.ack_requested,
+        indication.lqi,
+        indication.rssi_dbm,
+    )

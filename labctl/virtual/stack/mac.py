@@ -1,0 +1,326 @@
+"""The MAC of one node: its transmit queue, frames kept for sleeping children, and polling."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from labctl.virtual.air import Radio
+from labctl.virtual.exchange import Done, Outcome
+from labctl.virtual.frames import FrameError, mac, to_air
+from labctl.virtual.stack.types import Role
+
+if TYPE_CHECKING:
+    from labctl.virtual.node import Node
+
+PERSISTENCE_S = 7.68
+"""How long a frame waits for a sleeping child to fetch it (macTransactionPersistenceTime)."""
+
+FRAME_WAIT_S = 0.03
+"""How long a sleeping device listens after an acknowledgement that promised a frame. The standard's
+macMaxFrameTotalWaitTime is 19.5 ms at 2.4 GHz; parents with a queue take a little longer."""
+
+DUPLICATE_S = 1.0
+"""A frame that repeats its sender's last sequence number this soon is a copy."""
+
+Sent = Done
+"""Gets the outcome, and whether the acknowledgement had frame pending set."""
+
+Builder = Callable[[bool], bytes]
+"""Makes a frame when its turn has come; the argument is the frame pending bit."""
+
+
+class Transaction:
+    """A frame that a sleeping child has to fetch."""
+
+    __slots__ = ("address", "build", "in_flight", "sent", "timer")
+
+    def __init__(self, address: int | bytes, build: Builder, sent: Sent) -> None:
+        self.address = address
+        self.build = build
+        self.sent = sent
+        self.in_flight = False
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Mac:
+    """Between the NWK layer and a radio."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.radio: Radio = node.air.attach(
+            self,
+            name=node.state.eui64,
+            position=node.position,
+            tx_power_dbm=node.tx_power_dbm,
+        )
+        self.loop = asyncio.get_running_loop()
+        self.sequence = node.rng.randrange(256)
+        self.beacon_sequence = node.rng.randrange(256)
+        self.always_on = node.rx_on_when_idle
+        self.on_beacon: Callable[[mac.MacFrame, int, int], None] | None = None
+        self.on_association: Callable[[bytes, int, int], None] | None = None
+        self._queue: deque[tuple[bytes | Callable[[], bytes], Sent]] = deque()
+        self._sending: Sent | None = None
+        self._busy = False
+        self._indirect: dict[int | bytes, deque[Transaction]] = {}
+        self._last: dict[int | bytes, tuple[int, float]] = {}
+        self._poll_done: Callable[[Outcome, bool], None] | None = None
+        self._sleep_timer: asyncio.TimerHandle | None = None
+        self._counters = node.counters
+        self._pan = 0xFFFF
+        self._short = 0xFFFF
+
+    def close(self) -> None:
+        """The power is gone."""
+        if self._sleep_timer is not None:
+            self._sleep_timer.cancel()
+        for transactions in self._indirect.values():
+            for each in transactions:
+                if each.timer is not None:
+                    each.timer.cancel()
+        self._indirect.clear()
+        self._queue.clear()
+        self.radio.detach()
+
+    def set_addresses(self, pan: int, short: int) -> None:
+        """Tell the radio whose frames are ours."""
+        self._pan, self._short = pan, short
+        self.radio.set_addresses(pan, short, to_air(self.node.state.eui64))
+        self.radio.pan_coordinator = self.node.state.role is Role.COORDINATOR
+
+    def next_sequence(self) -> int:
+        """The next data sequence number (macDSN)."""
+        self.sequence = (self.sequence + 1) & 0xFF
+        return self.sequence
+
+    # -- sending --------------------
+
+    def send(self, frame: bytes | Callable[[], bytes], sent: Sent) -> None:
+        """Queue a frame (without FCS); a callable makes it when its turn comes."""
+        if self._busy:
+            self._queue.append((frame, sent))
+        else:
+            self._transmit(frame, sent)
+
+    def send_data(self, destination: int, payload: bytes, sent: Sent) -> None:
+        """Queue a data frame to a short address of our PAN."""
+        self.send(
+            mac.encode_data(self.next_sequence(), self._pan, destination, self._short, payload),
+            sent,
+        )
+
+    def send_data_indirect(
+        self, destination: int, payload: Callable[[], bytes], sent: Sent
+    ) -> Transaction:
+        """Keep a data frame for a sleeping child. `payload` is asked for at each attempt, so that
+        the security counter is in step with what has been sent meanwhile."""
+
+        def build(pending: bool) -> bytes:
+            return mac.encode_data(
+                self.next_sequence(),
+                self._pan,
+                destination,
+                self._short,
+                payload(),
+                pending=pending,
+            )
+
+        return self.keep(destination, build, sent)
+
+    def _transmit(self, frame: bytes | Callable[[], bytes], sent: Sent) -> None:
+        self._busy = True
+        self._sending = sent
+        self._counters["mac_tx"] += 1
+        self.radio.transmit(frame if isinstance(frame, bytes) else frame(), self._transmitted)
+
+    def _transmitted(self, outcome: Outcome, pending: bool) -> None:
+        sent = self._sending
+        self._busy = False
+        self._sending = None
+        if outcome is not Outcome.SENT:
+            self._counters["mac_tx_failed"] += 1
+        if self._queue:
+            self._transmit(*self._queue.popleft())
+        if sent is not None:
+            sent(outcome, pending)
+
+    # -- frames for sleeping children --------------------
+
+    def keep(
+        self, address: int | bytes, build: Builder, sent: Sent, seconds: float = PERSISTENCE_S
+    ) -> Transaction:
+        """Keep a frame until `address` polls. `sent` gets NO_ACK when nobody fetches it in time."""
+        transaction = Transaction(address, build, sent)
+        self._indirect.setdefault(address, deque()).append(transaction)
+        transaction.timer = self.loop.call_later(seconds, self._expired, transaction)
+        return transaction
+
+    def kept_for(self, address: int | bytes) -> int:
+        """How many frames wait for this child."""
+        return len(self._indirect.get(address, ()))
+
+    def drop_kept(self, address: int | bytes) -> None:
+        """This child is no longer ours: what is kept for it has failed."""
+        for each in self._indirect.pop(address, ()):
+            if each.timer is not None:
+                each.timer.cancel()
+            if not each.in_flight:
+                each.sent(Outcome.NO_ACK, False)
+
+    def _expired(self, transaction: Transaction) -> None:
+        transaction.timer = None
+        if not transaction.in_flight:
+            self._remove(transaction)
+            self._counters["mac_indirect_expired"] += 1
+            transaction.sent(Outcome.NO_ACK, False)
+
+    def _remove(self, transaction: Transaction) -> None:
+        transactions = self._indirect.get(transaction.address)
+        if transactions is not None and transaction in transactions:
+            transactions.remove(transaction)
+            if not transactions:
+                del self._indirect[transaction.address]
+
+    def _polled(self, address: int | bytes) -> None:
+        transactions = self._indirect.get(address)
+        if not transactions:
+            if isinstance(address, int):
+                self.node.nwk.polled_for_nothing(address)
+            return
+        head = transactions[0]
+        if head.in_flight:
+            return
+        head.in_flight = True
+
+        def build() -> bytes:
+            return head.build(len(transactions) > 1)
+
+        def sent(outcome: Outcome, pending: bool) -> None:
+            head.in_flight = False
+            if outcome is not Outcome.SENT and head.timer is not None:
+                return  # stays for the next poll, until it expires
+            self._remove(head)
+            if head.timer is not None:
+                head.timer.cancel()
+                head.timer = None
+            head.sent(outcome, pending)
+
+        self.send(build, sent)
+
+    def frame_pending(self, psdu: bytes) -> bool:
+        """RadioClient: the frame pending bit, which is meant for data requests (5.1.6.3)."""
+        if psdu[0] & 7 != mac.Kind.COMMAND:
+            return False
+        try:
+            frame = mac.decode(psdu[:-2])
+        except FrameError:
+            return False
+        if frame.payload[0] != mac.Command.DATA_REQUEST:
+            return False
+        source = frame.source
+        if source is None:
+            return False
+        if source in self._indirect:
+            return True
+        return isinstance(source, int) and self.node.nwk.owes_a_leave(source)
+
+    # -- polling (end devices) --------------------
+
+    def poll(self, parent: int, done: Callable[[Outcome, bool], None]) -> None:
+        """Ask the parent for a frame. `done` gets the outcome and whether a frame came."""
+        if self._poll_done is not None:
+            return
+        self._poll_done = done
+        state = self.node.state
+        associated = self._short < mac.NO_SHORT_ADDRESS
+        frame = mac.MacFrame(
+            mac.Kind.COMMAND,
+            self.next_sequence(),
+            bytes((mac.Command.DATA_REQUEST,)),
+            self._pan,
+            parent,
+            self._pan,
+            self._short if associated else to_air(state.eui64),
+            ack_request=True,
+        )
+        self.send(frame.encode(), self._poll_sent)
+
+    def _poll_sent(self, outcome: Outcome, pending: bool) -> None:
+        if outcome is Outcome.SENT and pending:
+            self.radio.listen(True)
+            self._sleep_timer = self.loop.call_later(FRAME_WAIT_S, self._poll_ends, outcome, False)
+        else:
+            self._poll_ends(outcome, False)
+
+    def _poll_ends(self, outcome: Outcome, got: bool) -> None:
+        if self._sleep_timer is not None:
+            self._sleep_timer.cancel()
+            self._sleep_timer = None
+        if not self.always_on:
+            self.radio.listen(False)
+        done, self._poll_done = self._poll_done, None
+        if done is not None:
+            done(outcome, got)
+
+    # -- receiving --------------------
+
+    def frame_received(self, psdu: bytes, rssi_dbm: int, lqi: int) -> None:
+        """RadioClient: a frame for us, or for all."""
+        self._counters["mac_rx"] += 1
+        try:
+            frame = mac.decode(mac.check_fcs(psdu))
+            if frame.kind == mac.Kind.DATA:
+                self._data(frame, rssi_dbm, lqi)
+            elif frame.kind == mac.Kind.COMMAND:
+                self._command(frame)
+            elif frame.kind == mac.Kind.BEACON and self.on_beacon is not None:
+                self.on_beacon(frame, rssi_dbm, lqi)
+        except FrameError:
+            self._counters["mac_rx_malformed"] += 1
+
+    def _is_copy(self, frame: mac.MacFrame) -> bool:
+        """Whether this is a repetition, sent because our acknowledgement was lost."""
+        source = frame.source
+        if source is None:
+            return False
+        now = self.loop.time()
+        last = self._last.get(source)
+        self._last[source] = (frame.sequence, now)
+        if last is not None and last[0] == frame.sequence and now - last[1] < DUPLICATE_S:
+            self._counters["mac_rx_duplicate"] += 1
+            return True
+        return False
+
+    def _data(self, frame: mac.MacFrame, rssi_dbm: int, lqi: int) -> None:
+        waited = self._sleep_timer is not None and frame.destination != mac.BROADCAST
+        copy = self._is_copy(frame)
+        if not copy and isinstance(frame.source, int):
+            self.node.nwk.mac_data(frame.source, frame.payload, rssi_dbm, lqi)
+        if waited and self._sleep_timer is not None:
+            self._poll_ends(Outcome.SENT, True)
+            if frame.frame_pending:
+                self.node.poll_again()
+
+    def _command(self, frame: mac.MacFrame) -> None:
+        command = frame.payload[0]
+        source = frame.source
+        if command == mac.Command.BEACON_REQUEST:
+            self.node.parent.beacon_requested()
+            return
+        if source is None or self._is_copy(frame):
+            return
+        if command == mac.Command.DATA_REQUEST:
+            if isinstance(source, int):
+                self.node.nwk.heard(source)
+            self._polled(source)
+        elif isinstance(source, bytes):
+            if command == mac.Command.ASSOCIATION_REQUEST and len(frame.payload) >= 2:
+                self.node.parent.association_requested(source, frame.payload[1])
+            elif command == mac.Command.ASSOCIATION_RESPONSE and self.on_association is not None:
+                short, status = mac.decode_association_response(frame.payload)
+                if self._sleep_timer is not None:
+                    self._poll_ends(Outcome.SENT, True)
+                self.on_association(source, short, status)

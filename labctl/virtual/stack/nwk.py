@@ -1,0 +1,430 @@
+"""The NWK layer of one node in a star: security, broadcasts, and forwarding between children.
+
+A coordinator and its end devices, one hop apart. There are no routers yet: nothing here discovers
+routes, and frames for an address that is no child of the coordinator end as "no route". A router
+role would add route discovery beside `_next_hop` and its own entry in `Parent`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from cryptography.exceptions import InvalidTag
+
+from labctl.virtual.exchange import Outcome
+from labctl.virtual.frames import FrameError, mac, nwk, to_air
+from labctl.virtual.frames.security import MIC_OCTETS, NWK_OVERHEAD, cipher
+from labctl.virtual.stack.mac import Mac
+from labctl.virtual.stack.state import CounterGuard
+from labctl.virtual.stack.types import Role
+
+if TYPE_CHECKING:
+    from labctl.virtual.node import Node
+
+LINK_STATUS_S = 15.0  # nwkLinkStatusPeriod
+BROADCAST_DELIVERY_S = 9.0  # nwkBroadcastDeliveryTime
+MAX_PAYLOAD = mac.MAX_PSDU - mac.FCS_OCTETS - mac.DATA_HEADER_OCTETS - 8 - NWK_OVERHEAD
+"""Octets for the APS frame in a secured NWK frame without long addresses: 90."""
+
+_AUXILIARY_OCTETS = 14
+_ON_AIR = b"\x28"  # network key, extended nonce, level 0
+_COMPUTED = b"\x2d"  # the same with level 5
+
+
+class NoRoute(Exception):
+    """The destination is no child of ours, and there are no routers to ask."""
+
+
+class Nwk:
+    """Between the APS layer and the MAC."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.state = node.state
+        self.mac: Mac = node.mac
+        self.loop = asyncio.get_running_loop()
+        self.sequence = node.rng.randrange(256)
+        self.counters = node.counters
+        self._counter = CounterGuard(self.state, node.listener.network_changed, of_aps=False)
+        self._eui64 = to_air(self.state.eui64)
+        self._incoming: dict[bytes, int] = {}  # least acceptable counter of each neighbour
+        self._broadcasts: dict[tuple[int, int], float] = {}
+        self._broadcast_order: deque[tuple[float, tuple[int, int]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_end_device = self.state.role is Role.END_DEVICE
+        self.on_rejoin_response: Callable[[nwk.NwkFrame, int, int, bool], None] | None = None
+
+    def start(self) -> None:
+        """The network is up."""
+        if not self._is_end_device and self._timer is None:
+            self._schedule_link_status()
+
+    def stop(self) -> None:
+        """The network is down, or the power is gone."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def forget_neighbour(self, eui64: bytes) -> None:
+        """It starts anew (a join): accept any counter."""
+        self._incoming.pop(eui64, None)
+
+    def forget_counters(self) -> None:
+        """A new network key: all counters start anew (R22 4.3.1.2)."""
+        self._incoming.clear()
+
+    def next_sequence(self) -> int:
+        """The next NWK sequence number."""
+        self.sequence = (self.sequence + 1) & 0xFF
+        return self.sequence
+
+    # -- sending --------------------
+
+    def send_data(
+        self,
+        destination: int,
+        payload: bytes,
+        sent: Callable[[Outcome], None],
+        *,
+        radius: int = 30,
+        secured: bool = True,
+    ) -> None:
+        """NLDE-DATA.request. `NoRoute` when nobody here leads to `destination`."""
+        broadcast = nwk.is_broadcast(destination)
+        control = 0x0008 if broadcast else 0x0048  # PRO; unicasts would enable route discovery
+        if secured:
+            control |= 0x0200
+        if self._is_end_device:
+            control |= 0x2000
+        sequence = self.next_sequence()
+        header = (
+            (control | destination << 16).to_bytes(4, "little")
+            + self.state.nwk.to_bytes(2, "little")
+            + bytes((radius, sequence))
+        )
+        if broadcast:
+            self._remember_broadcast((self.state.nwk, sequence))
+        self._send(destination, header, payload, secured, sent)
+
+    def send_command(
+        self,
+        destination: int,
+        payload: bytes,
+        sent: Callable[[Outcome], None] | None = None,
+        *,
+        radius: int = 1,
+        secured: bool = True,
+        destination_eui64: bytes | None = None,
+        with_source: bool = True,
+        source: int | None = None,
+    ) -> None:
+        """A NWK command. `NoRoute` as for data."""
+        frame = nwk.NwkFrame(
+            destination,
+            self.state.nwk if source is None else source,
+            radius,
+            self.next_sequence(),
+            kind=nwk.Kind.COMMAND,
+            security=secured,
+            destination_eui64=destination_eui64,
+            source_eui64=self._eui64 if with_source else None,
+        )
+        self._send(destination, frame.encode_header(), payload, secured, sent or _ignore)
+
+    def _send(
+        self,
+        destination: int,
+        header: bytes,
+        payload: bytes,
+        secured: bool,
+        sent: Callable[[Outcome], None],
+    ) -> None:
+        def mac_sent(outcome: Outcome, pending: bool) -> None:
+            sent(outcome)
+
+        hop, sleeping = self._next_hop(destination)
+        if sleeping:
+            self.mac.send_data_indirect(
+                hop, lambda: self.seal(header, payload) if secured else header + payload, mac_sent
+            )
+        else:
+            octets = self.seal(header, payload) if secured else header + payload
+            self.mac.send_data(hop, octets, mac_sent)
+        if destination == nwk.BROADCAST_ALL and not self._is_end_device:
+            for child in self.node.parent.children.values():
+                if not child.rx_on_when_idle:
+                    self.mac.send_data_indirect(
+                        child.nwk, lambda: self.seal(header, payload), _ignore_mac
+                    )
+
+    def _next_hop(self, destination: int) -> tuple[int, bool]:
+        """MAC destination, and whether it has to fetch the frame."""
+        if self._is_end_device:
+            return self.state.parent, False  # broadcasts too (R22 3.6.5)
+        if nwk.is_broadcast(destination):
+            return mac.BROADCAST, False
+        child = self.node.parent.children.get(destination)
+        if child is None:
+            raise NoRoute
+        return destination, not child.rx_on_when_idle
+
+    def seal(self, header: bytes, payload: bytes) -> bytes:
+        """The secured frame under the active network key, with the next outgoing counter."""
+        state = self.state
+        counter = self._counter.next().to_bytes(4, "little")
+        tail = counter + self._eui64 + bytes((state.network_key_sequence,))
+        sealed = cipher(state.network_key).encrypt(
+            self._eui64 + counter + _COMPUTED, payload, header + _COMPUTED + tail
+        )
+        return header + _ON_AIR + tail + sealed
+
+    # -- receiving --------------------
+
+    def mac_data(self, mac_source: int, octets: bytes, rssi_dbm: int, lqi: int) -> None:
+        """A MAC data frame. Raises `FrameError` when it is malformed; the MAC counts that."""
+        frame = nwk.decode(octets)
+        if frame.source == self.state.nwk and mac_source != frame.source:
+            return  # our own broadcast, repeated by the parent
+        secured = frame.security
+        if secured:
+            payload = self._open(frame, mac_source)
+            if payload is None:
+                return
+        else:
+            payload = frame.body
+        self.heard(mac_source, secured, lqi)
+        if frame.destination == self.state.nwk:
+            self._deliver(frame, payload, mac_source, rssi_dbm, lqi, secured)
+        elif not secured:
+            self.counters["nwk_unsecured_dropped"] += 1
+        elif nwk.is_broadcast(frame.destination):
+            self._broadcast(frame, payload, mac_source, rssi_dbm, lqi)
+        elif not self._is_end_device:
+            self._forward(frame, payload)
+
+    def _open(self, frame: nwk.NwkFrame, mac_source: int) -> bytes | None:
+        body = frame.body
+        counters = self.counters
+        if len(body) < _AUXILIARY_OCTETS + MIC_OCTETS or body[0] & 0x38 != 0x28:
+            raise FrameError("no network key security")
+        key = self._key(body[13])
+        if not key:
+            counters["nwk_decryption_failure"] += 1
+            return None
+        source = body[5:13]
+        counter = int.from_bytes(body[1:5], "little")
+        if counter < self._incoming.get(source, 0) or counter == 0xFFFFFFFF:
+            counters["nwk_frame_counter_failure"] += 1
+            return None
+        try:
+            payload = cipher(key).decrypt(
+                source + body[1:5] + _COMPUTED,
+                body[_AUXILIARY_OCTETS:],
+                frame.header + _COMPUTED + body[1:_AUXILIARY_OCTETS],
+            )
+        except InvalidTag:
+            counters["nwk_decryption_failure"] += 1
+            return None
+        if body[13] != self.state.network_key_sequence:
+            self._used_other_key(body[13])
+        self._incoming[source] = counter + 1
+        if mac_source == frame.source:
+            self.node.learn(source, mac_source)
+        elif frame.source_eui64 is not None:
+            self.node.learn(frame.source_eui64, frame.source)
+        return payload
+
+    def _key(self, sequence: int) -> bytes:
+        state = self.state
+        if sequence == state.network_key_sequence:
+            return state.network_key
+        if sequence == state.alternate_key_sequence:
+            return state.alternate_network_key
+        return b""
+
+    def _used_other_key(self, sequence: int) -> None:
+        """Somebody already uses the next key: a device that missed the Switch-Key follows."""
+        newer = (sequence - self.state.network_key_sequence) & 0xFF < 0x80
+        if self._is_end_device and newer:
+            self.switch_key(sequence)
+
+    def switch_key(self, sequence: int) -> None:
+        """Make the alternate key the active one; the old one stays to read stragglers with."""
+        state = self.state
+        if not state.alternate_network_key or state.alternate_key_sequence != sequence:
+            return
+        state.network_key, state.alternate_network_key = (
+            state.alternate_network_key,
+            state.network_key,
+        )
+        state.network_key_sequence, state.alternate_key_sequence = (
+            state.alternate_key_sequence,
+            state.network_key_sequence,
+        )
+        self.forget_counters()
+        self.node.listener.network_changed()
+
+    def _deliver(
+        self,
+        frame: nwk.NwkFrame,
+        payload: bytes,
+        mac_source: int,
+        rssi_dbm: int,
+        lqi: int,
+        secured: bool,
+    ) -> None:
+        if frame.kind == nwk.Kind.DATA:
+            if secured or self.node.joining.waits_for_key:
+                self.node.aps.received(frame, payload, rssi_dbm, lqi, secured)
+            else:
+                self.counters["nwk_unsecured_dropped"] += 1
+            return
+        self._command(frame, payload, mac_source, secured)
+
+    def _broadcast(
+        self, frame: nwk.NwkFrame, payload: bytes, mac_source: int, rssi_dbm: int, lqi: int
+    ) -> None:
+        key = (frame.source, frame.sequence)
+        if not self._remember_broadcast(key):
+            return
+        if frame.kind == nwk.Kind.COMMAND:
+            self._command(frame, payload, mac_source, True)
+            return
+        to_all = frame.destination == nwk.BROADCAST_ALL
+        to_awake = frame.destination == nwk.BROADCAST_RX_ON and self.node.rx_on_when_idle
+        to_routers = frame.destination == nwk.BROADCAST_ROUTERS and not self._is_end_device
+        if not self._is_end_device and frame.radius > 1:
+            # The children hear it from here. Nobody else repeats broadcasts in a star, so there
+            # is no passive acknowledgement to wait for (R22 3.6.5).
+            self._send(frame.destination, _one_hop_less(frame), payload, True, _ignore)
+        if to_all or to_awake or to_routers:
+            self.node.aps.received(frame, payload, rssi_dbm, lqi, True)
+
+    def _remember_broadcast(self, key: tuple[int, int]) -> bool:
+        """The broadcast transaction table; False when this one is in it already."""
+        now = self.loop.time()
+        order = self._broadcast_order
+        while order and order[0][0] <= now:
+            expiry, old = order.popleft()
+            if self._broadcasts.get(old) == expiry:
+                del self._broadcasts[old]
+        if key in self._broadcasts:
+            return False
+        expiry = now + BROADCAST_DELIVERY_S
+        self._broadcasts[key] = expiry
+        order.append((expiry, key))
+        return True
+
+    def _forward(self, frame: nwk.NwkFrame, payload: bytes) -> None:
+        if frame.radius <= 1:
+            return
+        try:
+            self._send(frame.destination, _one_hop_less(frame), payload, True, _ignore)
+            self.counters["nwk_forwarded"] += 1
+        except NoRoute:
+            self.counters["nwk_no_route"] += 1
+            # R22 3.6.3.3: tell the originator, 0x00 "no route available".
+            self._try_command(frame.source, nwk.network_status(0x00, frame.destination))
+
+    def _try_command(self, destination: int, payload: bytes) -> None:
+        try:
+            self.send_command(destination, payload)
+        except NoRoute:
+            self.counters["nwk_no_route"] += 1
+
+    # -- commands --------------------
+
+    def _command(self, frame: nwk.NwkFrame, payload: bytes, mac_source: int, secured: bool) -> None:
+        if not payload:
+            raise FrameError("a NWK command frame without a command")
+        command = payload[0]
+        if command == nwk.Command.REJOIN_REQUEST:
+            self.node.parent.rejoin_requested(
+                frame, nwk.decode_rejoin_request(payload), mac_source, secured
+            )
+        elif command == nwk.Command.REJOIN_RESPONSE:
+            short, status = nwk.decode_rejoin_response(payload)
+            if self.on_rejoin_response is not None:
+                self.on_rejoin_response(frame, short, status, secured)
+        elif not secured:
+            self.counters["nwk_unsecured_dropped"] += 1
+        elif command == nwk.Command.LEAVE:
+            self._leave_received(frame, payload, mac_source)
+        elif command == nwk.Command.END_DEVICE_TIMEOUT_REQUEST:
+            self.node.parent.timeout_requested(
+                frame, nwk.decode_end_device_timeout_request(payload)
+            )
+        elif command == nwk.Command.NETWORK_STATUS:
+            nwk.decode_network_status(payload)
+            self.counters["nwk_status_received"] += 1
+
+    def _leave_received(self, frame: nwk.NwkFrame, payload: bytes, mac_source: int) -> None:
+        request, rejoin, _ = nwk.decode_leave(payload)
+        if not request:
+            self.node.parent.child_gone(frame.source, rejoin=rejoin)
+        elif self._is_end_device and mac_source == self.state.parent:
+            # R22 3.6.1.10.3: an end device obeys its parent and nobody else.
+            self.node.told_to_leave(rejoin)
+
+    def heard(self, short: int, secured: bool = False, lqi: int = 255) -> None:
+        """A sign of life from a neighbour."""
+        child = self.node.parent.children.get(short)
+        if child is not None:
+            child.last_heard = self.loop.time()
+            child.lqi = lqi
+            if secured and not child.authenticated:
+                self.node.parent.authenticated(child)
+
+    def owes_a_leave(self, short: int) -> bool:
+        """Whether a poll from this address deserves a leave with rejoin: it takes us for its
+        parent, and we do not know it (R22 3.6.10.4)."""
+        return (
+            not self._is_end_device and self.state.joined and short not in self.node.parent.children
+        )
+
+    def polled_for_nothing(self, short: int) -> None:
+        """A poll found nothing waiting."""
+        if self.owes_a_leave(short):
+            self.send_leave_to_stranger(short)
+
+    def send_leave_to_stranger(self, short: int) -> None:
+        """Tell a device that is no child (any more) to rejoin."""
+        frame = nwk.NwkFrame(
+            short,
+            self.state.nwk,
+            1,
+            self.next_sequence(),
+            kind=nwk.Kind.COMMAND,
+            source_eui64=self._eui64,
+        )
+        payload = nwk.leave(request=True, rejoin=True)
+        self.mac.send_data(short, self.seal(frame.encode_header(), payload), _ignore_mac)
+
+    # -- link status --------------------
+
+    def _schedule_link_status(self) -> None:
+        delay = LINK_STATUS_S * self.node.rng.uniform(0.9, 1.1)
+        self._timer = self.loop.call_later(delay, self._link_status)
+
+    def _link_status(self) -> None:
+        # No neighbour is a router, so the list is empty; Zigbee routers send it all the same.
+        self.send_command(nwk.BROADCAST_ROUTERS, nwk.link_status([]))
+        self.node.parent.drop_silent_children()
+        self._schedule_link_status()
+
+
+def _ignore(outcome: Outcome) -> None:
+    """Nobody waits for this frame."""
+
+
+def _ignore_mac(outcome: Outcome, pending: bool) -> None:
+    """Nobody waits for this frame."""
+
+
+def _one_hop_less(frame: nwk.NwkFrame) -> bytes:
+    """The header to forward a frame with: all as received but the radius, octet 6."""
+    header = frame.header
+    return header[:6] + bytes((frame.radius - 1,)) + header[7:]
