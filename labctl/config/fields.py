@@ -84,7 +84,9 @@ def _name(value: Any) -> str:
 Name = Annotated[
     str,
     BeforeValidator(_name),
-    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"}),
+    WithJsonSchema(
+        {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$", "x-kind": "name"}
+    ),
 ]
 """A name that other parts of the files refer to."""
 
@@ -137,7 +139,11 @@ Eui = Annotated[
     PlainValidator(_eui64),
     PlainSerializer(str, return_type=str),
     WithJsonSchema(
-        {"type": "string", "pattern": "^(0x)?([0-9A-Fa-f]{2}[:. -]?){7}[0-9A-Fa-f]{2}$"}
+        {
+            "type": "string",
+            "pattern": "^(0x)?([0-9A-Fa-f]{2}[:. -]?){7}[0-9A-Fa-f]{2}$",
+            "x-kind": "EUI-64",
+        }
     ),
 ]
 """An EUI-64 as its label has it."""
@@ -186,7 +192,8 @@ class Octets(_Checked):
             "anyOf": [
                 {"type": "string", "minLength": 1, "maxLength": self.most},
                 {"type": "number"},
-            ]
+            ],
+            "x-kind": f"text of 1 to {self.most} octets",
         }
 
 
@@ -213,7 +220,12 @@ class Whole(_Checked):
 
     def json_schema(self) -> dict[str, Any]:
         """What editors are told."""
-        return {"type": "integer", "minimum": self.low, "maximum": self.high}
+        return {
+            "type": "integer",
+            "minimum": self.low,
+            "maximum": self.high,
+            "x-kind": f"whole number, {self._text(self.low)} to {self._text(self.high)}",
+        }
 
 
 @dataclass(frozen=True)
@@ -229,13 +241,22 @@ class Real(_Checked):
             hint = "remove the quotes" if isinstance(value, str) and _is_number(value) else ""
             raise wrong(f"{quote(value)} is not a number", hint)
         if not self.low <= value <= self.high:
-            limits = f"{self.low:g} to {self.high:g} is possible"
+            limits = f"{_plain(self.low)} to {_plain(self.high)} is possible"
             raise wrong(f"{getattr(value, 'text', value)} is out of range: {limits}")
         return float(value)
 
     def json_schema(self) -> dict[str, Any]:
         """What editors are told."""
-        return {"type": "number", "minimum": self.low, "maximum": self.high}
+        return {
+            "type": "number",
+            "minimum": self.low,
+            "maximum": self.high,
+            "x-kind": f"number, {_plain(self.low)} to {_plain(self.high)}",
+        }
+
+
+def _plain(number: float) -> str:
+    return str(int(number)) if number == int(number) else str(number)
 
 
 def _is_number(text: str) -> bool:
@@ -317,7 +338,8 @@ class Within(_Checked):
             "anyOf": [
                 {"type": "string", "pattern": r"^(\s*\d+(\.\d+)?\s*(ms|s|min|h|d))+\s*$"},
                 {"type": "number", "minimum": 0},
-            ]
+            ],
+            "x-kind": f"duration, {self.low} to {self.high}",
         }
 
 
@@ -350,7 +372,7 @@ Instant = Annotated[
     datetime.datetime,
     BeforeValidator(_instant),
     PlainSerializer(_instant_text, return_type=str),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
+    WithJsonSchema({"type": "string", "format": "date-time", "x-kind": "date, time and zone"}),
 ]
 """A point in time, with its zone; kept in UTC. Smart Energy counts from the year 2000."""
 
@@ -366,7 +388,13 @@ TimeOfDay = Annotated[
     datetime.time,
     BeforeValidator(_time_of_day),
     PlainSerializer(lambda value: value.strftime("%H:%M"), return_type=str),
-    WithJsonSchema({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$",
+            "x-kind": "time of day, UTC",
+        }
+    ),
 ]
 """Hours and minutes, UTC."""
 

@@ -7,7 +7,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from labctl.config.fields import (
     Duration,
@@ -73,7 +73,15 @@ def _suites(value: Any) -> tuple[int, ...]:
 Suites = Annotated[
     tuple[int, ...],
     BeforeValidator(_suites),
-    Field(json_schema_extra={"items": {"enum": [1, 2]}, "minItems": 1, "maxItems": 2}),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"enum": [1, 2]},
+            "minItems": 1,
+            "maxItems": 2,
+            "x-kind": "list of 1, 2",
+        }
+    ),
 ]
 """Key establishment suites: 1 (sect163k1), 2 (sect283k1)."""
 
@@ -87,7 +95,19 @@ def _position(value: Any) -> tuple[float, ...]:
     return tuple(float(part) for part in value)
 
 
-Position = Annotated[tuple[float, float, float], BeforeValidator(_position)]
+Position = Annotated[
+    tuple[float, float, float],
+    BeforeValidator(_position),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"type": "number", "minimum": -10_000, "maximum": 10_000},
+            "minItems": 3,
+            "maxItems": 3,
+            "x-kind": "[x, y, z], m",
+        }
+    ),
+]
 """x, y, z in metres."""
 
 
@@ -180,9 +200,11 @@ class Device(Strict):
 class Certificate(Strict):
     """A licensed Smart Energy certificate for a hub."""
 
-    suite: Annotated[int, BeforeValidator(lambda value: _suites([value])[0])] = Field(
-        json_schema_extra={"enum": [1, 2]}
-    )
+    suite: Annotated[
+        int,
+        BeforeValidator(lambda value: _suites([value])[0]),
+        WithJsonSchema({"enum": [1, 2], "x-kind": "1 or 2"}),
+    ]
     """Key establishment suite that it is for."""
     certificate: SecretSource
     """The implicit certificate: 48 octets (suite 1) or 74 (suite 2), hexadecimal or raw."""

@@ -87,7 +87,10 @@ Identifier = Annotated[
     int | str,
     BeforeValidator(_identifier),
     WithJsonSchema(
-        {"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 0, "maximum": 0xFFFF}]}
+        {
+            "anyOf": [{"type": "string"}, {"type": "integer", "minimum": 0, "maximum": 0xFFFF}],
+            "x-kind": "name or number",
+        }
     ),
 ]
 """A cluster, attribute or command: its name, or its number."""
@@ -162,11 +165,15 @@ def _mpxn(value: Any) -> str:
 
 
 class _Meter(Strict):
+    kind: Literal["electricity", "gas"]
     mpxn: Annotated[
         str,
         BeforeValidator(_mpxn),
         WithJsonSchema(
-            {"anyOf": [{"type": "string", "pattern": "^[0-9]{6,13}$"}, {"type": "integer"}]}
+            {
+                "anyOf": [{"type": "string", "pattern": "^[0-9]{6,13}$"}, {"type": "integer"}],
+                "x-kind": "6 to 13 digits",
+            }
         ),
     ]
     """Supply point: 13 digits (MPAN) for electricity, 6 to 10 (MPRN) for gas."""
@@ -259,7 +266,13 @@ class Read(Strict):
             int | str,
             BeforeValidator(_endpoint),
             WithJsonSchema(
-                {"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 1, "maximum": 240}]}
+                {
+                    "anyOf": [
+                        {"type": "string"},
+                        {"type": "integer", "minimum": 1, "maximum": 240},
+                    ],
+                    "x-kind": "name or number",
+                }
             ),
         ]
         | None
@@ -356,7 +369,9 @@ class Rig(Strict):
     rig: Annotated[
         str,
         BeforeValidator(_rig_name),
-        WithJsonSchema({"type": "string", "pattern": "^[a-z0-9-]{1,63}$"}),
+        WithJsonSchema(
+            {"type": "string", "pattern": "^[a-z0-9-]{1,63}$", "x-kind": "name in lower case"}
+        ),
     ]
     """Name of the rig. Runs and reports go by it."""
     inventory: Text | None = None

@@ -71,7 +71,7 @@ _SecretText = Annotated[
     Secret,
     PlainValidator(_in_place),
     PlainSerializer(lambda _value: "<secret>", return_type=str),
-    WithJsonSchema({"type": "string"}),
+    WithJsonSchema({"type": "string", "x-kind": "text"}),
 ]
 
 
