@@ -64,7 +64,7 @@ def rejoins(joins: Iterable[Join], until_us: int) -> tuple[Interval, ...]:
         Interval(
             join.started_us,
             (join.ended_us if join.ended_us is not None else until_us) + 1,
-            f"{join.kind}: {join.outcome or 'unfinished'}",
+            f"{join.kind.replace('-', ' ')}, {join.outcome or 'unfinished'}",
         )
         for join in joins
         if join.kind != "join"

@@ -126,6 +126,11 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def tight(text: str) -> str:
+    """Keep numbers and their units on one line, with no-break spaces."""
+    return re.sub(r"(?<=\d) (?=(?:%|s|ms|min|h|dBm)(?![A-Za-z]))", "\u00a0", text)
+
+
 def slug(text: str) -> str:
     """A part of a file name: letters, digits, ``.``, ``_`` and ``-`` only, never empty."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:80] or "rig"

@@ -213,7 +213,7 @@ def _spread(
         binned.append((link, bins))
     every = [index for _, bins in binned for index in bins]
     low, high = min(every) * width, (max(every) + 1) * width
-    x = linear(low - width / 2, high - width / 2, most=8, least_span=10 * width)
+    x = linear(low - width / 2, high - width / 2, most=5, least_span=10 * width)
     # Shares of each direction's own samples, so that the two can be compared.
     tallest = max(max(bins.values()) / max(1, sum(bins.values())) for _, bins in binned)
     y = linear(0, 100 * tallest, most=4, least_span=5)

@@ -79,8 +79,10 @@ def method(limits: Limits, *, simulated: bool) -> list[Paragraph]:
     return found
 
 
-def certainty_text(certainty: str | None) -> str:
-    """The certainty of a verdict as it stands beside it."""
+def certainty_text(verdict: str, certainty: str | None) -> str:
+    """The certainty of a verdict as it stands beside it; an incomplete run claims nothing."""
+    if verdict == "incomplete":
+        return ""
     return {
         "sure": "sure: the evidence allows no other reading",
         "fairly sure": "fairly sure: another reading is possible, but unlikely",

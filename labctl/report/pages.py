@@ -12,6 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from labctl import __version__
+from labctl.events import Verdict
 from labctl.record.compliance import GapCause
 from labctl.record.rows import Device, RunData, Schedule
 from labctl.record.verdict import WORST_FIRST, Assessment, Limits
@@ -63,6 +64,14 @@ def _detail(detail: dict[str, object]) -> str:
     return "; ".join(f"{formats.words(str(key))}: {value}" for key, value in detail.items())
 
 
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A sentence beside the verdict, with the verdict that it speaks for."""
+
+    text: str
+    verdict: str
+
+
 def _environment(*, html: bool) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("labctl.report"),
@@ -84,6 +93,7 @@ def _environment(*, html: bool) -> jinja2.Environment:
         "period": formats.period,
         "plural": formats.plural,
         "share": formats.share,
+        "tight": formats.tight,
         "when": formats.when,
         "words": formats.words,
     }
@@ -107,7 +117,7 @@ def html(data: RunData, assessment: Assessment, facts: Facts, limits: Limits) ->
     loader = environment.loader
     assert loader is not None
     style, _, _ = loader.get_source(environment, "style.css")
-    reasons = _reasons(assessment, facts)
+    reasons = _reasons(data, assessment, facts)
     notes = [e for e in facts["events"]["listed"] if e["kind"] != "run-interrupted"]
     return environment.get_template(
         "report.html.j2"
@@ -118,7 +128,7 @@ def html(data: RunData, assessment: Assessment, facts: Facts, limits: Limits) ->
         names=_names(data),
         reasons=reasons[:MOST_REASONS],
         more_reasons=max(0, len(reasons) - MOST_REASONS),
-        certainty_text=certainty_text(facts["verdict"]["certainty"]),
+        certainty_text=certainty_text(facts["verdict"]["verdict"], facts["verdict"]["certainty"]),
         cards=_cards(facts),
         notes=notes[:MOST_NOTES],
         method=method(limits, simulated=data.run.simulated),
@@ -157,18 +167,38 @@ def _names(data: RunData) -> dict[int, str]:
     return {device.id: device.label for device in data.devices}
 
 
-def _reasons(assessment: Assessment, facts: Facts) -> list[dict[str, str | None]]:
+def _reasons(data: RunData, assessment: Assessment, facts: Facts) -> list[Reason]:
+    """What stands beside the verdict: all that is wrong, and a line for each device that passed.
+
+    What is right with a device that did not pass stands with that device.
+    """
+    given = facts["verdict"]["verdict"]
+    told_elsewhere = {
+        f"{device.label}: {finding.text}"
+        for device in assessment.devices
+        for finding in device.findings
+        if finding.verdict is Verdict.PASS
+    }
     verdicts = {
         f"{device.label}: {finding.text}": finding.verdict.value
         for device in assessment.devices
         for finding in device.findings
     }
     verdicts.update({finding.text: finding.verdict.value for finding in assessment.rig})
-    given = facts["verdict"]["verdict"]
-    return [
-        {"text": reason, "verdict": verdicts.get(reason, given)}
+    found = [
+        Reason(reason, verdicts.get(reason, given))
         for reason in facts["verdict"]["reasons"]
+        if reason not in told_elsewhere
     ]
+    for device in assessment.devices:
+        if device.verdict is Verdict.PASS:
+            own = [s.result for s in data.schedules if s.device_id == device.device_id]
+            due = sum(result.expected for result in own)
+            missed = sum(result.missed_counting for result in own)
+            reads = f"{formats.number(missed)} of {formats.number(due)} reads due were missed"
+            first = device.findings[0].text
+            found.append(Reason(f"{device.label}: {first}; {reads}", Verdict.PASS.value))
+    return found
 
 
 def _cards(facts: Facts) -> list[Card]:
