@@ -105,15 +105,22 @@ class BinaryField:
 
     @cached_property
     def _trace_mask(self) -> int:
-        """Bit i is Tr(x^i): the trace is linear, so these m bits are all there is to it."""
-        mask = 0
-        for i in range(self.m):
-            total = term = 1 << i
-            for _ in range(self.m - 1):
-                term = self.square(term)
-                total ^= term
-            mask |= total << i
-        return mask
+        """Bit k is Tr(x^k): the trace is linear, so these m bits are all there is to it.
+
+        Tr(x^k) is the sum of the k-th powers of the roots of the reduction polynomial, which
+        Newton's identities give from its coefficients, of which few are not 0.
+        """
+        distances = [self.m - tap for tap in self.taps]
+        traces = [self.m & 1]
+        for k in range(1, self.m):
+            total = 0
+            for distance in distances:
+                if distance < k:
+                    total ^= traces[k - distance]
+                elif distance == k:
+                    total ^= k & 1
+            traces.append(total)
+        return sum(trace << k for k, trace in enumerate(traces))
 
     def half_trace(self, a: int) -> int:
         """A root z of z^2 + z = a, where Tr(a) = 0; the other root is z + 1 (SEC 1, IEEE 1363)."""

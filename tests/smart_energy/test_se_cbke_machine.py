@@ -644,7 +644,7 @@ def assert_sound(machine: KeyEstablishment, actions: list[Action]) -> None:
 
 
 @given(st.sampled_from(Role), st.sampled_from(State), st.integers(0, 5), payloads)
-@settings(max_examples=70, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_no_payload_raises_or_establishes_a_key(
     role: Role, state: State, command: int, payload: bytes
 ) -> None:
@@ -662,7 +662,7 @@ def test_no_payload_raises_or_establishes_a_key(
     st.integers(min_value=0),
     st.integers(min_value=1, max_value=255),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_no_single_changed_octet_of_a_good_message_establishes_a_key(
     role: Role, state: State, place: int, change: int
 ) -> None:
