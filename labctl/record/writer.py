@@ -12,7 +12,6 @@ from dataclasses import asdict
 from typing import Any
 
 from labctl import events as ev
-from labctl.record.matching import DeclaredSchedule, match
 
 _INSERT_LINK = (
     "INSERT INTO link_samples"
@@ -54,7 +53,7 @@ class Writer:
         self._devices: dict[str, int] = {}
         self._radios: dict[str, int] = {}
         self._joins: dict[int, int] = {}
-        self._schedules: dict[str, list[DeclaredSchedule]] = {}
+        self._schedules: dict[tuple[str, str], int] = {}
         self._identities: dict[str, dict[str, object]] = {}
         self._links: list[tuple[Any, ...]] = []
         self._reads: list[tuple[Any, ...]] = []
@@ -87,7 +86,7 @@ class Writer:
             dict(self._devices),
             dict(self._radios),
             dict(self._joins),
-            {eui64: list(schedules) for eui64, schedules in self._schedules.items()},
+            dict(self._schedules),
             dict(self._identities),
         )
 
@@ -150,8 +149,8 @@ class Writer:
     def _read_served(self, event: ev.ReadServed) -> None:
         device_id = self._device(event.eui64, event.at_us)
         schedule_id = None
-        if event.initiator == "device" and (schedules := self._schedules.get(event.eui64)):
-            schedule_id = match(schedules, event)
+        if event.schedule is not None:
+            schedule_id = self._schedules.get((event.eui64, event.schedule))
         self._reads.append(
             (
                 self.run_id,
@@ -370,7 +369,7 @@ class Writer:
     # -- schedules, refusals, notes ----------------------------------------------------------
 
     def _read_schedule_declared(self, event: ev.ReadScheduleDeclared) -> None:
-        schedule_id = self._insert(
+        self._schedules[event.eui64, event.name] = self._insert(
             "read_schedules",
             run_id=self.run_id,
             device_id=self._device(event.eui64, event.at_us),
@@ -381,7 +380,6 @@ class Writer:
             tolerance_ms=event.tolerance_ms,
             endpoint=event.endpoint,
         )
-        self._schedules.setdefault(event.eui64, []).append(DeclaredSchedule(schedule_id, event))
 
     def _refused(self, event: ev.Refused) -> None:
         device_id = self._known_device(event.eui64)
