@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from labctl.cli.arguments import database_option, inventory_option, reports_option
 from labctl.cli.output import Color, Output, examples, output_options
@@ -66,12 +67,14 @@ def show(
 
 
 def _color(output: Output) -> dict[str, str]:
-    if os.environ.get("LABCTL_COLOR") == output.color.value:
-        source, detail = Source.ENVIRONMENT, "LABCTL_COLOR"
-    elif output.color is not Color.AUTO:
+    given = click.get_current_context().get_parameter_source("color")
+    value = output.color.value
+    if given is ParameterSource.COMMANDLINE:
         source, detail = Source.OPTION, "--color"
+    elif given is ParameterSource.ENVIRONMENT:
+        source, detail = Source.ENVIRONMENT, "LABCTL_COLOR"
     elif os.environ.get("NO_COLOR"):
-        return {"value": "never", "source": Source.ENVIRONMENT.value, "detail": "NO_COLOR"}
+        value, source, detail = Color.NEVER.value, Source.ENVIRONMENT, "NO_COLOR"
     else:
         source, detail = Source.DEFAULT, ""
-    return {"value": output.color.value, "source": source.value, "detail": detail}
+    return {"value": value, "source": source.value, "detail": detail}

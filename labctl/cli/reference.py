@@ -23,7 +23,8 @@ _WIDTH = 100
 
 def every_command() -> Iterator[tuple[str, click.Context]]:
     """All commands and groups by their full name, `labctl` first. Imports them all."""
-    root = click.Context(labctl, info_name=PROGRAM, terminal_width=_WIDTH, max_content_width=_WIDTH)
+    names = labctl.context_settings["help_option_names"]
+    root = click.Context(labctl, info_name=PROGRAM, terminal_width=_WIDTH, help_option_names=names)
     yield from _walk(PROGRAM, root)
 
 

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from labctl.cli.main import main
 from labctl.errors import ExitCode
 
