@@ -235,7 +235,7 @@ class AshNcp:
         if self._xoff_until_s is not None:
             if now < self._xoff_until_s:
                 return
-            self._xoff_until_s = None
+            self._resume(now)
         if self._not_ready_until_s is not None and now >= self._not_ready_until_s:
             self._host_ready(now)
         if self._timer_s is not None and now >= self._timer_s:
@@ -265,9 +265,15 @@ class AshNcp:
     def _flow_control(self, data: bytes, now: float) -> bytes:
         if max(data.rfind(XON), data.rfind(XOFF)) == data.rfind(XOFF):
             self._xoff_until_s = now + XOFF_MAX_S
-        else:
-            self._xoff_until_s = None
+        elif self._xoff_until_s is not None:
+            self._resume(now)
         return data.translate(None, b"\x11\x13")
+
+    def _resume(self, now: float) -> None:
+        """The line is free again: what could not go out has not been waited for either."""
+        self._xoff_until_s = None
+        if self._in_flight:
+            self._timer_s = now + self._rx_ack_s
 
     def _keep(self, rest: bytes) -> None:
         """Keep an incomplete frame; what is longer than any frame is not kept but noted."""

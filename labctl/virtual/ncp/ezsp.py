@@ -62,7 +62,15 @@ class Identity:
 class NodeFactory(Protocol):
     """Makes the node under the firmware. Called at each start of the radio."""
 
-    def __call__(self, state: NodeState, listener: NodeListener, *, max_children: int) -> Node:
+    def __call__(
+        self,
+        state: NodeState,
+        listener: NodeListener,
+        *,
+        max_children: int,
+        max_transfer: int,
+        manufacturer_code: int,
+    ) -> Node:
         """A node that is not powered on yet."""
 
 

@@ -43,6 +43,10 @@ class FirmwareListener(NodeListener):
         """The trust centre's decision, and trustCenterJoinHandler."""
         return self._ezsp.joining.admission(eui64, nwk, kind, parent)
 
+    def application_key_requested(self, requester: Eui64, partner: Eui64) -> bool:
+        """By policy."""
+        return self._ezsp.joining.application_key_requested(requester, partner)
+
     def network_changed(self) -> None:
         """Counters have moved on, children come or gone."""
         self._ezsp.flash.save_soon()

@@ -62,7 +62,15 @@ class VirtualEzspNcp:
         self._ptys: list[_Pty] = []
         self._boot: asyncio.TimerHandle | None = None
 
-    def _node_on_air(self, state: NodeState, listener: NodeListener, *, max_children: int) -> Node:
+    def _node_on_air(
+        self,
+        state: NodeState,
+        listener: NodeListener,
+        *,
+        max_children: int,
+        max_transfer: int,
+        manufacturer_code: int,
+    ) -> Node:
         assert self._air is not None
         return Node(
             self._air,
@@ -72,7 +80,8 @@ class VirtualEzspNcp:
             position=self._position,
             tx_power_dbm=self.firmware.contents.tx_power_dbm,
             reassemble=False,
-            manufacturer_code=self.firmware.zdo.manufacturer_code,
+            manufacturer_code=manufacturer_code,
+            max_transfer=max_transfer,
             max_children=max_children,
         )
 

@@ -63,9 +63,10 @@ class Addresses(Part):
         """Whose short address this is."""
         if node == self.ezsp.network.node_id:
             return self.ezsp.contents.node.eui64
-        for eui64, known in self.ezsp.contents.node.addresses.items():
-            if known == node:
-                return eui64
+        stack = self.ezsp.network.node
+        found = None if stack is None else stack.eui64_of(node)
+        if found is not None:
+            return found
         for eui64, known in self.known().items():
             if known == node:
                 return eui64
@@ -89,8 +90,9 @@ class Addresses(Part):
 
     def _remember(self, entry: _Entry) -> None:
         """The stack encrypts with what the table says, too."""
-        if entry.eui64 != NO_EUI64 and entry.node < 0xFFF8:
-            self.ezsp.contents.node.addresses[entry.eui64] = entry.node
+        stack = self.ezsp.network.node
+        if stack is not None and entry.eui64 != NO_EUI64 and entry.node < 0xFFF8:
+            stack.learn(entry.eui64.little_endian, entry.node)
 
     # -- handlers -------------------------------------------------------------------------------
 

@@ -60,6 +60,7 @@ class PolicyId:
     TRUST_CENTER = 0x00
     UNICAST_REPLIES = 0x02
     MESSAGE_CONTENTS_IN_CALLBACK = 0x04
+    APP_KEY_REQUEST = 0x06
 
 
 class ZdoFlag:
@@ -214,6 +215,11 @@ class Configuration(Part):
     def transient_key_timeout_s(self) -> int:
         """How long a transient key that is imported now will live."""
         return int.from_bytes(self._values[ValueId.TRANSIENT_KEY_TIMEOUT_S], "little")
+
+    @property
+    def maximum_transfer(self) -> int:
+        """Octets that an incoming message may have, for the node descriptor."""
+        return int.from_bytes(self._values[ValueId.MAXIMUM_INCOMING_TRANSFER_SIZE], "little")
 
     def _version_info(self) -> bytes:
         identity = self.ezsp.identity

@@ -7,28 +7,21 @@ from labctl.virtual.ncp.handlers.base import Answer, Part
 COUNTERS = 41
 """How many 7.4 reports."""
 
-# Index in EmberCounterType to the node's own counters that make it up.
-_SOURCES: dict[int, tuple[str, ...]] = {
-    0: ("mac_rx_broadcast",),
-    1: ("mac_tx_broadcast",),
-    2: ("mac_rx_unicast", "mac_rx"),
-    3: ("mac_tx_unicast", "mac_tx"),
-    4: ("mac_tx_retries",),
-    5: ("mac_tx_failed",),
-    6: ("aps_rx_broadcast",),
-    7: ("aps_tx_broadcast",),
-    8: ("aps_rx_unicast", "aps_rx"),
-    9: ("aps_tx_success",),
-    10: ("aps_tx_retries",),
-    11: ("aps_tx_failed",),
-    16: ("joins",),
-    17: ("children_removed",),
-    21: ("nwk_frame_counter_failure",),
-    22: ("aps_frame_counter_failure",),
-    25: ("nwk_decryption_failure",),
-    26: ("aps_decryption_failure",),
-    32: ("cca_failed",),
+# Index in EmberCounterType to the node's own counter.
+_SOURCES: dict[int, str] = {
+    2: "mac_rx",
+    3: "mac_tx",  # less those that failed, see below
+    5: "mac_tx_failed",
+    9: "aps_tx_success",
+    10: "aps_retries",
+    11: "aps_tx_failed",
+    21: "nwk_frame_counter_failure",
+    22: "aps_frame_counter_failure",
+    25: "nwk_decryption_failure",
+    26: "aps_decryption_failure",
 }
+_MAC_TX_SUCCESS, _MAC_TX_FAILED = 3, 5
+_APS_RX_BROADCAST, _APS_RX_UNICAST = 6, 8
 ASH_FRAMING_ERROR = 19
 
 
@@ -45,8 +38,11 @@ class Counters(Part):
         node = self.ezsp.network.node
         if node is not None:
             counted = node.counters
-            for index, names in _SOURCES.items():
-                totals[index] = sum(counted.get(name, 0) for name in names)
+            for index, name in _SOURCES.items():
+                totals[index] = counted.get(name, 0)
+            totals[_MAC_TX_SUCCESS] -= totals[_MAC_TX_FAILED]
+        totals[_APS_RX_BROADCAST] = self.ezsp.messaging.received_broadcasts
+        totals[_APS_RX_UNICAST] = self.ezsp.messaging.received_unicasts
         totals[ASH_FRAMING_ERROR] = self.ash_framing_errors
         return totals
 

@@ -19,6 +19,8 @@ IGNORE_UNSECURED_REJOINS = 0x08
 JOINS_USE_INSTALL_CODE_KEY = 0x10
 DEFER_JOINS = 0x20
 
+ALLOW_APP_KEY_REQUESTS = 0x61
+
 # EmberJoinDecision
 USE_PRECONFIGURED_KEY = 0x00
 DENY_JOIN = 0x02
@@ -120,6 +122,15 @@ class Joining(Part):
             child=nwk,
             eui64=eui64,
             child_type=SLEEPY_END_DEVICE if sleepy else END_DEVICE,
+        )
+
+    def application_key_requested(self, requester: Eui64, partner: Eui64) -> bool:
+        """APP_KEY_REQUEST_POLICY decides; both need keys of their own in the table."""
+        security = self.ezsp.security
+        return (
+            self.ezsp.configuration.policy(PolicyId.APP_KEY_REQUEST) == ALLOW_APP_KEY_REQUESTS
+            and security.table_key(requester) is not None
+            and security.table_key(partner) is not None
         )
 
     # -- handlers -------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from labctl.virtual.ncp.codec import ApsFrame
 from labctl.virtual.ncp.handlers.base import Answer, Part
 from labctl.virtual.ncp.handlers.configuration import ConfigId, PolicyId
 from labctl.virtual.ncp.status import Ember
-from labctl.virtual.node import Indication, Node, Status
+from labctl.virtual.node import Indication, Status
 
 # EmberApsOption
 ENCRYPT_WITH_TRANSIENT_KEY = 0x0001
@@ -29,7 +29,6 @@ _CONTENTS_TOO = 0x41
 _BROADCAST_FROM = 0xFFF8
 _BROADCASTS = (0xFFFC, 0xFFFD, 0xFFFF)
 _MAX_BLOCKS_KEPT = 64
-_LOOPBACK_S = 0.005
 
 _SENT = {
     Status.SUCCESS: Ember.SUCCESS,
@@ -48,6 +47,8 @@ class Messaging(Part):
         self._in_flight: dict[int, int] = {}  # destination to number
         self._in_flight_total = 0
         self._blocks: OrderedDict[tuple[int, int, int], Indication] = OrderedDict()
+        self.received_unicasts = 0
+        self.received_broadcasts = 0
 
     # -- for other parts ------------------------------------------------------------------------
 
@@ -58,7 +59,7 @@ class Messaging(Part):
     def peek(self) -> int:
         """The APS counter that the next frame will have."""
         node = self.ezsp.network.node
-        return 0 if node is None else (node.last_counter + 1) & 0xFF
+        return 0 if node is None else (node.newest_counter + 1) & 0xFF
 
     # -- receiving ------------------------------------------------------------------------------
 
@@ -85,13 +86,15 @@ class Messaging(Part):
             group = (indication.block_count or 0) << 8 | indication.block
             self._keep_block(indication)
         source = indication.source
+        if indication.destination < _BROADCAST_FROM:
+            kind = _INCOMING_UNICAST
+            self.received_unicasts += 1
+        else:
+            kind = _INCOMING_BROADCAST
+            self.received_broadcasts += 1
         self.ezsp.callback(
             "incoming_message_handler",
-            kind=(
-                _INCOMING_UNICAST
-                if indication.destination < _BROADCAST_FROM
-                else _INCOMING_BROADCAST
-            ),
+            kind=kind,
             aps=ApsFrame(
                 indication.profile_id,
                 indication.cluster_id,
@@ -158,17 +161,35 @@ class Messaging(Part):
         assert target is not None
         node = self.ezsp.network.node
         assert node is not None
-        if aps.options & FRAGMENT and aps.group_id & 0xFF:
-            sequence = aps.sequence  # the host copies block 0's into the blocks after it
-        else:
-            sequence = self._next_sequence(node)
-        aps = aps._replace(sequence=sequence)
+        fragment = bool(aps.options & FRAGMENT)
+        block = aps.group_id & 0xFF if fragment else None
+
+        def confirmed(status: Status) -> None:
+            self._unicast_done(target)
+            verdict = _SENT.get(status, Ember.DELIVERY_FAILED)
+            sent = aps._replace(sequence=sequence)
+            self._message_sent(kind, destination, sent, tag, contents, verdict)
+
+        refused = node.request(
+            target,
+            source_endpoint=aps.source_endpoint,
+            destination_endpoint=aps.destination_endpoint,
+            profile_id=aps.profile_id,
+            cluster_id=aps.cluster_id,
+            payload=contents,
+            aps_secured=bool(aps.options & ENCRYPTION),
+            ack=bool(aps.options & RETRY),
+            # The host copies block 0's sequence into the blocks after it.
+            counter=aps.sequence if block else None,
+            block=block,
+            block_count=aps.group_id >> 8 if fragment else None,
+            done=confirmed,
+        )
+        if refused is not None:
+            return {"status": _SENT.get(refused, Ember.DELIVERY_FAILED), "sequence": 0}
+        sequence = node.last_counter
         self._in_flight[target] = self._in_flight.get(target, 0) + 1
         self._in_flight_total += 1
-        if target == self.ezsp.network.node_id:
-            self.ezsp.later(_LOOPBACK_S, self._loop_back, kind, destination, aps, tag, contents)
-        else:
-            self.ezsp.spawn(self._deliver(node, target, kind, destination, aps, tag, contents))
         return {"status": Ember.SUCCESS, "sequence": sequence}
 
     def _unicast_refusal(self, target: int, aps: ApsFrame) -> Ember | None:
@@ -181,82 +202,13 @@ class Messaging(Part):
             return Ember.APS_ENCRYPTION_ERROR
         return None
 
-    def _next_sequence(self, node: Node) -> int:
-        node.last_counter = (node.last_counter + 1) & 0xFF
-        return node.last_counter
-
-    async def _deliver(
-        self,
-        node: Node,
-        target: int,
-        kind: int,
-        destination: int,
-        aps: ApsFrame,
-        tag: int,
-        contents: bytes,
-    ) -> None:
-        fragment = bool(aps.options & FRAGMENT)
-        block = aps.group_id & 0xFF if fragment else None
-        status = await node.send(
-            target,
-            source_endpoint=aps.source_endpoint,
-            destination_endpoint=aps.destination_endpoint,
-            profile_id=aps.profile_id,
-            cluster_id=aps.cluster_id,
-            payload=contents,
-            aps_secured=bool(aps.options & ENCRYPTION),
-            ack=bool(aps.options & RETRY),
-            counter=aps.sequence,
-            block=block,
-            block_count=aps.group_id >> 8 if fragment else None,
-        )
-        self._done(
-            target, kind, destination, aps, tag, contents, _SENT.get(status, Ember.DELIVERY_FAILED)
-        )
-
-    def _loop_back(
-        self, kind: int, destination: int, aps: ApsFrame, tag: int, contents: bytes
-    ) -> None:
-        """To ourselves: the stack hands it to its own ZDO or to the host's endpoint."""
-        own = self.ezsp.network.node_id
-        self._done(own, kind, destination, aps, tag, contents, Ember.SUCCESS)
-        indication = Indication(
-            source=own,
-            source_eui64=self.ezsp.contents.node.eui64,
-            destination=own,
-            source_endpoint=aps.source_endpoint,
-            destination_endpoint=aps.destination_endpoint,
-            profile_id=aps.profile_id,
-            cluster_id=aps.cluster_id,
-            payload=contents,
-            counter=aps.sequence,
-            aps_secured=False,
-            ack_requested=bool(aps.options & RETRY),
-            lqi=0xFF,
-            rssi_dbm=0,
-        )
-        if aps.destination_endpoint == 0 and aps.profile_id == 0:
-            self.ezsp.zdo.looped_back(indication)
-        else:
-            self.data_received(indication)
-
-    def _done(
-        self,
-        target: int,
-        kind: int,
-        destination: int,
-        aps: ApsFrame,
-        tag: int,
-        contents: bytes,
-        status: Ember,
-    ) -> None:
+    def _unicast_done(self, target: int) -> None:
         self._in_flight_total -= 1
         left = self._in_flight[target] - 1
         if left:
             self._in_flight[target] = left
         else:
             del self._in_flight[target]
-        self._message_sent(kind, destination, aps, tag, contents, status)
 
     def _message_sent(
         self, kind: int, destination: int, aps: ApsFrame, tag: int, contents: bytes, status: Ember
@@ -283,20 +235,13 @@ class Messaging(Part):
             return {"status": refusal, "sequence": 0}
         node = self.ezsp.network.node
         assert node is not None
-        aps = aps._replace(sequence=self._next_sequence(node))
-        self.ezsp.spawn(self._broadcast(node, destination, aps, radius, tag, contents))
-        return {"status": Ember.SUCCESS, "sequence": aps.sequence}
 
-    async def _broadcast(
-        self,
-        node: Node,
-        destination: int,
-        aps: ApsFrame,
-        radius: int,
-        tag: int,
-        contents: bytes,
-    ) -> None:
-        status = await node.send(
+        def confirmed(status: Status) -> None:
+            verdict = _SENT.get(status, Ember.DELIVERY_FAILED)
+            sent = aps._replace(sequence=sequence)
+            self._message_sent(_OUTGOING_BROADCAST, destination, sent, tag, contents, verdict)
+
+        refused = node.request(
             destination,
             source_endpoint=aps.source_endpoint,
             destination_endpoint=aps.destination_endpoint,
@@ -304,11 +249,13 @@ class Messaging(Part):
             cluster_id=aps.cluster_id,
             payload=contents,
             ack=False,
-            counter=aps.sequence,
             radius=radius or 30,
+            done=confirmed,
         )
-        verdict = _SENT.get(status, Ember.DELIVERY_FAILED)
-        self._message_sent(_OUTGOING_BROADCAST, destination, aps, tag, contents, verdict)
+        if refused is not None:
+            return {"status": _SENT.get(refused, Ember.DELIVERY_FAILED), "sequence": 0}
+        sequence = node.last_counter
+        return {"status": Ember.SUCCESS, "sequence": sequence}
 
     def proxy_broadcast(self, **_: object) -> Answer:
         """Broadcasting as somebody else is for Green Power proxies."""

@@ -99,6 +99,8 @@ class Network(Part):
             self.state,
             self.ezsp.listener,
             max_children=configuration[ConfigId.MAX_END_DEVICE_CHILDREN],
+            max_transfer=configuration.maximum_transfer,
+            manufacturer_code=self.ezsp.zdo.manufacturer_code,
         )
         node.endpoints.update(configuration.endpoints)
         self.state.addresses.update(self.ezsp.addresses.known())
@@ -135,8 +137,9 @@ class Network(Part):
         assert channel is not None
         self.ezsp.scanning.stop()
         state = self.state
-        keep_counters = bool(initial.bitmask & NO_FRAME_COUNTER_RESET)
-        counters = (state.outgoing_nwk_counter, state.outgoing_aps_counter)
+        if not initial.bitmask & NO_FRAME_COUNTER_RESET:
+            state.outgoing_nwk_counter = state.outgoing_aps_counter = 0
+        self.ezsp.contents.tx_power_dbm = parameters.tx_power_dbm
         node = self._switch_on()
         pan_id = parameters.pan_id
         if pan_id == 0xFFFF:
@@ -152,10 +155,7 @@ class Network(Part):
             network_key=security.network_key_to_form_with(initial),
             network_key_sequence=initial.sequence,
         )
-        if keep_counters:
-            state.outgoing_nwk_counter, state.outgoing_aps_counter = counters
         security.network_formed(initial)
-        self.ezsp.contents.tx_power_dbm = parameters.tx_power_dbm
         self.ezsp.flash.save(durable=True)
         self.up = True
         self.ezsp.later(_STACK_UP_S, self._stack_up)
@@ -182,7 +182,6 @@ class Network(Part):
             return {"status": Ember.INVALID_CALL}
         self.node.leave()
         self.power_off()
-        self.state.joined = False
         self.ezsp.security.network_left()
         self.ezsp.contents.child_slots.clear()
         self.ezsp.flash.save(durable=True)
@@ -312,6 +311,8 @@ class Network(Part):
         if not _MIN_POWER_DBM <= power <= _MAX_POWER_DBM:
             return {"status": Ember.PHY_INVALID_POWER}
         self.ezsp.contents.tx_power_dbm = power
+        if self.node is not None:
+            self.node.set_tx_power(power)
         self.ezsp.flash.save_soon()
         return {"status": Ember.SUCCESS}
 
@@ -403,11 +404,12 @@ class Network(Part):
     def set_manufacturer_code(self, code: int) -> Answer:
         """Goes into the node descriptor."""
         self.ezsp.zdo.manufacturer_code = code
+        if self.node is not None:
+            self.node.manufacturer_code = code
         return {}
 
     def set_power_descriptor(self, descriptor: int) -> Answer:
-        """Goes into the power descriptor."""
-        self.ezsp.zdo.power_descriptor = descriptor
+        """Accepted: the node says what it is, mains powered and always on."""
         return {}
 
 

@@ -68,7 +68,9 @@ class Scanning(Part):
 
     def _bare_node(self) -> Node:
         state = NodeState(eui64=Eui64(self.ezsp.contents.node.eui64), role=Role.COORDINATOR)
-        return self.ezsp.make_node(state, self.ezsp.silent_listener, max_children=0)
+        return self.ezsp.make_node(
+            state, self.ezsp.silent_listener, max_children=0, max_transfer=82, manufacturer_code=0
+        )
 
     async def _energy(self, node: Node, channels: tuple[int, ...], duration: int) -> None:
         for channel, dbm in (await node.energy_scan(channels, duration)).items():

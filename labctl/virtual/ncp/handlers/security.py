@@ -251,8 +251,11 @@ class Security(Part):
 
     def _expire(self) -> None:
         now = self.ezsp.now
+        in_use = self.ezsp.contents.node.link_keys
         for eui64 in [eui64 for eui64, key in self._transient.items() if key.expires_s <= now]:
             del self._transient[eui64]
+            if self.index_of(eui64) is None:
+                in_use.pop(eui64, None)  # a joiner that used it has not got another key in time
 
     def import_transient_key(self, eui64: Eui64, key: bytes, flags: int) -> Answer:
         """For a joiner, or (FF×8) for all. Lives for the time that is set when it comes in."""
@@ -261,6 +264,7 @@ class Security(Part):
         timeout_s = self.ezsp.configuration.transient_key_timeout_s
         self._transient.pop(eui64, None)
         self._transient[eui64] = Transient(key, self.ezsp.now + timeout_s, flags)
+        self.ezsp.later(timeout_s, self._expire)
         return {"status": Sl.OK}
 
     def clear_transient_link_keys(self) -> Answer:
