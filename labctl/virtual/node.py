@@ -267,14 +267,16 @@ class Node:
         *,
         secured: bool,
         key_timeout_s: float = 5.0,
-        channels: Sequence[int] = range(11, 27),
+        channels: Sequence[int] | None = None,
     ) -> JoinFailure | None:
         """NWK rejoin (R22 3.6.1.4.2) to the network in `state`; announces when it succeeds.
 
-        Looks on the network's channel first, then on the other `channels` of its page.
+        Looks on the network's channel first, then on the other `channels` of its page (all).
         """
         if not self.powered:
             return JoinFailure.NO_BEACON
+        if channels is None:
+            channels = range(11, 27) if self.state.page == 0 else range(27)
         return await self.joining.rejoin(
             secured=secured, key_timeout_s=key_timeout_s, channels=channels
         )
@@ -371,6 +373,15 @@ class Node:
         finally:
             self._waiting.discard(confirmed)
 
+    def reserve_counter(self) -> int:
+        """An APS counter for a caller that wants to know it before he sends."""
+        return self.aps.next_counter()
+
+    @property
+    def newest_counter(self) -> int:
+        """The APS counter that was given out last, to a caller or to a frame of our own."""
+        return self.aps.counter
+
     def request(
         self,
         destination: int,
@@ -398,11 +409,10 @@ class Node:
         if not self.powered or not state.joined:
             return Status.NOT_JOINED
         broadcast = nwk.is_broadcast(destination)
-        link_key: LinkKey | None = None
+        partner: Eui64 | None = None
         if aps_secured and destination != state.nwk:
-            eui64 = None if broadcast else self.eui64_of(destination)
-            link_key = None if eui64 is None else state.link_keys.get(eui64)
-            if link_key is None:
+            partner = None if broadcast else self.eui64_of(destination)
+            if partner is None or partner not in state.link_keys:
                 return Status.NO_KEY
         blocks = self._blocks(payload, aps_secured, block, broadcast)
         if blocks is None:
@@ -413,7 +423,7 @@ class Node:
             self.last_counter,
             b"",
             aps.Delivery.BROADCAST if broadcast else aps.Delivery.UNICAST,
-            link_key is not None,
+            partner is not None,
             (ack or len(blocks) > 1 or block is not None) and not broadcast,
             False,
             destination_endpoint,
@@ -428,7 +438,7 @@ class Node:
             self._loop_back(frame, payload, aps_secured, done)
             return None
         self._poller.expect()
-        self.aps.request(destination, frame, blocks, link_key, radius, done)
+        self.aps.request(destination, frame, blocks, partner, radius, done)
         return None
 
     def _blocks(

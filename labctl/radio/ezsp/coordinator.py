@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,10 +76,15 @@ class EzspPort:
 
 
 class EzspCoordinator(Coordinator):
-    """The `Coordinator` on unmodified bellows (EZSP 13; see docs/drivers.md for others)."""
+    """The `Coordinator` on unmodified bellows (EZSP 13; see docs/drivers.md for others).
 
-    def __init__(self, port: EzspPort) -> None:
+    `random_octets` makes network keys and PAN ids; virtual rigs pass a seeded one.
+    """
+
+    def __init__(self, port: EzspPort, random_octets: Callable[[int], bytes] = os.urandom) -> None:
         self._port = port
+        self._random_octets = random_octets
+        self._zdo_sequence = 0
         self._listener: CoordinatorListener | None = None
         self._app: SmartEnergyApplication | None = None
         self._keys: LinkKeyTable | None = None
@@ -147,7 +152,7 @@ class EzspCoordinator(Coordinator):
         ezsp = app._ezsp
         pan_id = settings.pan_id
         if pan_id is None:
-            pan_id = 1 + secrets.randbelow(0xFFFD)
+            pan_id = 1 + int.from_bytes(self._random_octets(4), "big") % 0xFFFD
         extended = settings.extended_pan_id
         if extended is None:
             # GBCS: the extended PAN id is the hub's own address on the HAN.
@@ -157,7 +162,7 @@ class EzspCoordinator(Coordinator):
         state = t.EmberInitialSecurityState(
             bitmask=t.EmberInitialSecurityBitmask(_SECURITY_STATE),
             preconfiguredKey=t.KeyData(bytes(16)),
-            networkKey=t.KeyData(secrets.token_bytes(16)),
+            networkKey=t.KeyData(self._random_octets(16)),
             networkKeySequenceNumber=0,
             preconfiguredTrustCenterEui64=t.EUI64.convert("00:00:00:00:00:00:00:00"),
         )
@@ -286,6 +291,7 @@ class EzspCoordinator(Coordinator):
             groupId=0,
             sequence=0,
         )
+        self._zdo_sequence = (self._zdo_sequence + 1) % 256
         # TC_Significance is 1 since R21: the trust centre's own policy decides all the same.
         await self._ezsp.send_broadcast(
             address=t.BroadcastAddress(_ALL_ROUTERS),
@@ -293,7 +299,7 @@ class EzspCoordinator(Coordinator):
             radius=t.uint8_t(30),
             message_tag=t.uint8_t(0),
             aps_sequence=t.uint8_t(0),
-            data=bytes([secrets.randbelow(256), seconds, 0x01]),
+            data=bytes([self._zdo_sequence, seconds, 0x01]),
         )
 
     async def link_keys(self) -> dict[Eui64, Secret]:

@@ -1,0 +1,139 @@
+"""The bench run: open the rig, pair the devices, serve them until it is enough."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from labctl.config.resolved import LoadedRig
+from labctl.errors import ExitCode
+from labctl.events import Event, Verdict
+from labctl.record.verdict import Assessment
+from labctl.rig.loop import run
+from labctl.rig.session import RigSession, open_rig
+
+_EXIT_CODES = {
+    Verdict.PASS: ExitCode.PASS,
+    Verdict.MARGINAL: ExitCode.PASS,
+    Verdict.FAIL: ExitCode.PRODUCT_FAILED,
+    Verdict.INCOMPLETE: ExitCode.RIG_UNAVAILABLE,
+    Verdict.INFRASTRUCTURE_ERROR: ExitCode.RIG_UNAVAILABLE,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchOptions:
+    """How a bench run is to go. `duration` None runs until somebody interrupts it.
+
+    `seed`, `capture` (a pcap file) and `keys` (Wireshark's key table, mode 0600) are for virtual
+    rigs; `real_time` lets a virtual rig run at the wall's pace.
+    """
+
+    database: Path
+    duration: timedelta | None
+    seed: int | None = None
+    capture: Path | None = None
+    keys: Path | None = None
+    real_time: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchResult:
+    """What came of it. `broken` is why the rig gave out, if it did."""
+
+    run_id: int
+    seed: int | None
+    assessment: Assessment
+    interrupted: bool
+    broken: str | None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The process's exit code."""
+        if self.broken is not None:
+            return ExitCode.RIG_UNAVAILABLE
+        if self.interrupted:
+            return ExitCode.INTERRUPTED
+        return _EXIT_CODES[self.assessment.verdict]
+
+
+def run_bench(
+    loaded: LoadedRig, options: BenchOptions, subscribers: Sequence[Callable[[Event], None]]
+) -> BenchResult:
+    """Run the rig on its clock and say what came of it.
+
+    Raises `ConfigurationError`, `RigError` or `DatabaseError` when it cannot be opened. An
+    interrupt (SIGINT, SIGTERM) ends the run in good order; where no `duration` was asked for, that
+    is how a run ends, and the verdict counts.
+    """
+    return run(loaded, _bench(loaded, options, subscribers), real_time=options.real_time)
+
+
+async def _bench(
+    loaded: LoadedRig, options: BenchOptions, subscribers: Sequence[Callable[[Event], None]]
+) -> BenchResult:
+    enough = asyncio.Event()
+    async with open_rig(
+        loaded,
+        kind="bench",
+        database=options.database,
+        subscribers=subscribers,
+        seed=options.seed,
+        capture=options.capture,
+        note=options.note,
+    ) as session:
+        with _interrupts(enough):
+            await session.pair_all()
+            session.power_on()
+            ended_early = await _wait(session, enough, options.duration)
+        if options.keys is not None:
+            session.write_keys(options.keys)
+    assert session.assessment is not None  # open_rig leaves it behind
+    return BenchResult(
+        run_id=session.run_id,
+        seed=session.seed,
+        assessment=session.assessment,
+        interrupted=ended_early and enough.is_set() and options.duration is not None,
+        broken=session.broken.result() if session.broken.done() else None,
+    )
+
+
+async def _wait(session: RigSession, enough: asyncio.Event, duration: timedelta | None) -> bool:
+    """Serve until the time is up, somebody interrupts, or the rig breaks. True: before its time."""
+    interrupted = asyncio.ensure_future(enough.wait())
+    ends: set[asyncio.Future[Any]] = {interrupted, session.broken}
+    try:
+        done, _ = await asyncio.wait(
+            ends,
+            timeout=None if duration is None else duration.total_seconds(),
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+    finally:
+        interrupted.cancel()
+    return bool(done)
+
+
+@contextmanager
+def _interrupts(enough: asyncio.Event) -> Iterator[None]:
+    """SIGINT and SIGTERM end the run in good order; a second one ends the process."""
+    loop = asyncio.get_running_loop()
+
+    def ask(signal_number: signal.Signals) -> None:
+        enough.set()
+        loop.remove_signal_handler(signal_number)
+
+    caught = (signal.SIGINT, signal.SIGTERM)
+    for number in caught:
+        loop.add_signal_handler(number, ask, number)
+    try:
+        yield
+    finally:
+        for number in caught:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,242 @@
+"""`labctl bench`: the whole job on one rig."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from labctl.cli.arguments import RIG, database_option, inventory_option, reports_option
+from labctl.cli.output import Output, examples, output_options
+from labctl.config.paths import chosen_inventory, find_rig, locate_database, locate_reports
+
+if TYPE_CHECKING:
+    from labctl.bench.board import Board
+    from labctl.bench.run import BenchResult
+    from labctl.events import Event
+
+
+class Duration(click.ParamType[timedelta]):
+    """A duration as the rig files write it: ``10s``, ``30min``, ``24h``."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        """Parse it, or fail with what is possible."""
+        from labctl.config.fields import parse_duration
+
+        if isinstance(value, timedelta):
+            return value
+        try:
+            duration = parse_duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if duration <= timedelta(0):
+            self.fail("it must be longer than nothing", param, ctx)
+        return duration
+
+
+@click.command(
+    epilog=examples(
+        "labctl bench rigs/virtual.yaml",
+        "labctl bench virtual --for 2h --seed 7 --fresh",
+        "labctl bench virtual --for 10min --capture air.pcap --keys air.keys",
+        "labctl bench bench-ezsp            until Ctrl-C",
+    )
+)
+@click.argument("rig", type=RIG, metavar="RIG")
+@click.option(
+    "--for",
+    "duration",
+    type=Duration(),
+    metavar="DURATION",
+    help="How long to run, in rig time. Default: what the rig file says; on a real rig, until "
+    "interrupted.",
+)
+@click.option("--seed", type=click.IntRange(0), help="Virtual rigs: another seed than the file's.")
+@click.option(
+    "--fresh",
+    is_flag=True,
+    help="Virtual rigs: forget the stick's and the devices' memories first, as if all were new.",
+)
+@click.option(
+    "--real-time", is_flag=True, help="Virtual rigs: let time pass as it does on the wall."
+)
+@click.option(
+    "--capture",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Virtual rigs: write every frame on the air (pcap, IEEE 802.15.4 TAP).",
+)
+@click.option(
+    "--keys",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Virtual rigs: write the keys that open the capture (Wireshark's zigbee_pc_keys, 0600).",
+)
+@click.option("--note", default="", help="A remark that is kept with the run.")
+@click.option("--plain", is_flag=True, help="Lines instead of the live view.")
+@inventory_option
+@database_option
+@reports_option
+@output_options("labctl.bench/1")
+def bench(
+    output: Output,
+    rig: str,
+    duration: timedelta | None,
+    seed: int | None,
+    fresh: bool,
+    real_time: bool,
+    capture: Path | None,
+    keys: Path | None,
+    note: str,
+    plain: bool,
+    inventory: Path | None,
+    database: Path | None,
+    reports: Path | None,
+) -> int:
+    """Pair a rig's devices, serve them, watch, record, and report.
+
+    Starts the hub, opens a pairing window for each device under test that is not paired yet,
+    serves them for the time given, and says what the run shows about them. Everything is recorded
+    in the database; the report is written at the end.
+
+    Exit code 0: pass (or marginal). 1: a device failed. 69: no verdict, for the rig failed or too
+    little was seen. 130: interrupted before its time.
+    """
+    chosen = chosen_inventory(inventory)
+    from labctl.config.loading import load_rig
+
+    loaded = load_rig(find_rig(rig, chosen), chosen)
+    for warning in loaded.warnings:
+        output.warning(str(warning))
+    _only_for_virtual_rigs(
+        loaded.is_virtual,
+        {
+            "--seed": seed is not None,
+            "--fresh": fresh,
+            "--real-time": real_time,
+            "--capture": capture is not None,
+            "--keys": keys is not None,
+        },
+    )
+    from labctl.bench.board import Board
+    from labctl.bench.run import BenchOptions, run_bench
+    from labctl.report import write_report
+    from labctl.rig.state_folder import forget_virtual_rig
+
+    database_path = locate_database(database, loaded.inventory_path).path
+    reports_path = locate_reports(reports, loaded.inventory_path).path
+    duration = duration or loaded.bench_duration
+    if fresh:
+        forget_virtual_rig(loaded.inventory_path, loaded.name)
+    board = Board()
+    view, context = _view(output, board, duration, plain=plain)
+    with context:
+        result = run_bench(
+            loaded,
+            BenchOptions(
+                database=database_path,
+                duration=duration,
+                seed=seed,
+                capture=capture,
+                keys=keys,
+                real_time=real_time,
+                note=note,
+            ),
+            [board, view],
+        )
+    files = write_report(database_path, result.run_id, reports_path)
+    output.emit(
+        _as_json(result, database_path, files),
+        text=lambda: _as_text(output, loaded.path, result, database_path, files),
+    )
+    if result.broken:
+        output.fail(f"the run ended early: {result.broken}")
+    return result.exit_code
+
+
+def _only_for_virtual_rigs(virtual: bool, given: dict[str, bool]) -> None:
+    from labctl.errors import UsageError
+
+    wrong = [option for option, is_given in given.items() if is_given]
+    if wrong and not virtual:
+        raise UsageError(
+            f"{', '.join(wrong)} cannot be used with a real radio",
+            mend="leave it out, or use a rig whose radio is virtual",
+        )
+
+
+def _view(
+    output: Output, board: Board, duration: timedelta | None, *, plain: bool
+) -> tuple[Callable[[Event], None], AbstractContextManager[object]]:
+    """The live view on a terminal; lines where there is none, or where they were asked for."""
+    from labctl.bench.plain import PlainView
+
+    interactive = sys.stdout.isatty() and sys.stderr.isatty() and not plain and not output.json
+    if not interactive or output.verbosity < 0:
+        return PlainView(board, output.message), nullcontext()
+    from labctl.bench.live import LiveView
+
+    live = LiveView(
+        board,
+        output.console(err=True),
+        duration_s=duration.total_seconds() if duration else None,
+    )
+    return live, live
+
+
+def _as_json(result: BenchResult, database: Path, files: list[Path]) -> dict[str, Any]:
+    assessment = result.assessment
+    return {
+        "run": result.run_id,
+        "verdict": assessment.verdict.value,
+        "certainty": assessment.certainty.value,
+        "reasons": list(assessment.reasons),
+        "devices": [
+            {"eui64": device.eui64, "device": device.label, "verdict": device.verdict.value}
+            for device in assessment.devices
+        ],
+        "interrupted": result.interrupted,
+        "broken": result.broken,
+        "seed": result.seed,
+        "database": str(database),
+        "reports": [str(path) for path in files],
+    }
+
+
+_VERDICT_COLORS = {
+    "pass": "green",
+    "marginal": "yellow",
+    "incomplete": "yellow",
+    "fail": "red",
+    "infrastructure-error": "magenta",
+}
+
+
+def _as_text(
+    output: Output, rig: Path, result: BenchResult, database: Path, files: list[Path]
+) -> str:
+    assessment = result.assessment
+    verdict = assessment.verdict.value
+    lines = [
+        "verdict   "
+        + click.style(verdict.replace("-", " "), fg=_VERDICT_COLORS[verdict], bold=True)
+        + f" ({assessment.certainty.value})"
+    ]
+    lines += [f"          {reason}" for reason in assessment.reasons]
+    lines += [f"database  {database} (run {result.run_id})"]
+    lines += [f"report    {path}" for path in files]
+    if result.seed is not None:
+        lines.append(
+            f"seed      {result.seed}; the same again: "
+            f"labctl bench {rig} --seed {result.seed} --fresh"
+        )
+    return "\n".join(lines)

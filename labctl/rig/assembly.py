@@ -1,0 +1,192 @@
+"""From what the files say to what the hub, the meters and the virtual bench are told."""
+
+from __future__ import annotations
+
+from datetime import time
+
+from labctl.config.resolved import DeviceUnderTest, LoadedRig
+from labctl.config.resolved import ReadSchedule as DeclaredSchedule
+from labctl.config.rig_file import ElectricityMeter as ElectricityEntry
+from labctl.config.rig_file import GasMeter as GasEntry
+from labctl.config.rig_file import Tariff as TariffEntry
+from labctl.hub.settings import HUB, HubSettings, LoggedDevice, ReadSchedule, TimeSource
+from labctl.meters.electricity import ElectricityMeter
+from labctl.meters.gas import GasMeter, GasProxy
+from labctl.meters.meter import Meter
+from labctl.meters.profile import LoadProfile, ProfileShape
+from labctl.meters.tariff import Tariff, Tier, pence
+from labctl.radio.coordinator import NetworkSettings
+from labctl.virtual import devices as virtual
+
+_NOISE_PERCENT = {ProfileShape.DOMESTIC: 30, ProfileShape.HEATING: 30, ProfileShape.FLAT: 0}
+_SEASON_PERCENT = {ProfileShape.HEATING: 80}
+_COMMAND_PAYLOADS = {(0x0700, 0x00): b"\x01"}  # GetCurrentPrice: the receiver is always on
+
+
+def network_settings(loaded: LoadedRig) -> NetworkSettings:
+    """How the hub's network is to be formed."""
+    hub = loaded.rig.hub
+    return NetworkSettings(
+        band=hub.band,
+        page=0,
+        channel=hub.channel,
+        tx_power_dbm=hub.tx_power_dbm,
+        pan_id=hub.pan_id,
+        extended_pan_id=hub.extended_pan_id,
+        max_devices=hub.max_devices,
+    )
+
+
+def hub_settings(loaded: LoadedRig) -> HubSettings:
+    """What the hub is told."""
+    hub = loaded.rig.hub
+    return HubSettings(
+        network=network_settings(loaded),
+        devices=tuple(logged_device(device) for device in loaded.devices),
+        schedules=tuple(
+            _hub_schedule(device, schedule)
+            for device in loaded.devices
+            for schedule in device.schedules
+        ),
+        suites=hub.all_suites,
+        time_source=TimeSource(hub.time.value),
+    )
+
+
+def logged_device(device: DeviceUnderTest) -> LoggedDevice:
+    """A device as it goes into the device log."""
+    return LoggedDevice(
+        eui64=device.eui64,
+        name=device.name,
+        kind=device.kind,
+        link_key=device.install_code.link_key(),
+        manufacturer=device.device.manufacturer,
+        model=device.device.model,
+    )
+
+
+def meters(loaded: LoadedRig, *, origin_s: int) -> tuple[Meter, ...]:
+    """The meters that the hub shows, electricity first; gas through its proxy.
+
+    `origin_s` (UTC seconds) is when the registers stood at the rig file's start values.
+    """
+    seed = loaded.rig.virtual.seed if loaded.is_virtual and loaded.rig.virtual else 0
+    entries = sorted(loaded.rig.meters.items(), key=lambda entry: entry[1].kind)
+    return tuple(
+        _electricity(name, entry, origin_s, seed + number)
+        if isinstance(entry, ElectricityEntry)
+        else GasProxy(_gas(name, entry, origin_s, seed + number))
+        for number, (name, entry) in enumerate(entries)
+    )
+
+
+def device_schedules(
+    loaded: LoadedRig, device: DeviceUnderTest
+) -> tuple[virtual.ReadSchedule, ...] | None:
+    """What a virtual device reads: what the rig expects of it, unless its behaviour differs.
+
+    None when the rig expects nothing: the device then does what its kind does.
+    """
+    if not device.schedules:
+        return None
+    behaviour = device.device.virtual.behaviour if device.device.virtual else None
+    periods = behaviour.read_periods if behaviour else {}
+    return tuple(
+        virtual.ReadSchedule(
+            name=schedule.name,
+            cluster_id=schedule.cluster_id,
+            period_s=(
+                periods[schedule.name].total_seconds()
+                if schedule.name in periods
+                else schedule.period_ms / 1000
+            ),
+            attributes=schedule.attributes,
+            command_id=schedule.command_id,
+            command_payload=_COMMAND_PAYLOADS.get(
+                (schedule.cluster_id, schedule.command_id or 0), b""
+            ),
+            fuel=_fuel(loaded, schedule),
+            endpoint=1 if schedule.on_hub else schedule.endpoint,
+        )
+        for schedule in device.schedules
+    )
+
+
+def _fuel(loaded: LoadedRig, schedule: DeclaredSchedule) -> virtual.Fuel:
+    meter = loaded.rig.meters.get(schedule.meter) if schedule.meter else None
+    return virtual.Fuel.GAS if meter and meter.kind == "gas" else virtual.Fuel.ELECTRICITY
+
+
+def _hub_schedule(device: DeviceUnderTest, schedule: DeclaredSchedule) -> ReadSchedule:
+    endpoint: int | str | None = schedule.meter or (HUB if schedule.on_hub else schedule.endpoint)
+    return ReadSchedule(
+        eui64=device.eui64,
+        name=schedule.name,
+        cluster_id=schedule.cluster_id,
+        period_ms=schedule.period_ms,
+        tolerance_ms=schedule.tolerance_ms,
+        endpoint=endpoint,
+        attributes=schedule.attributes,
+        command_id=schedule.command_id,
+    )
+
+
+def _electricity(name: str, entry: ElectricityEntry, origin_s: int, seed: int) -> Meter:
+    shape = ProfileShape(entry.profile.value)
+    return ElectricityMeter(
+        name=name,
+        mpxn=entry.mpxn,
+        serial_number=entry.serial_number,
+        tariff=_tariff(entry.tariff, origin_s),
+        profile=LoadProfile(
+            shape,
+            base=round(entry.base_w),
+            peak=round(entry.peak_w),
+            origin_s=origin_s,
+            seed=seed,
+            noise_percent=_NOISE_PERCENT[shape],
+            season_percent=_SEASON_PERCENT.get(shape, 0),
+        ),
+        start_wh=round(entry.start_kwh * 1000),
+    )
+
+
+def _gas(name: str, entry: GasEntry, origin_s: int, seed: int) -> GasMeter:
+    shape = ProfileShape(entry.profile.value)
+    return GasMeter(
+        name=name,
+        mpxn=entry.mpxn,
+        serial_number=entry.serial_number,
+        tariff=_tariff(entry.tariff, origin_s),
+        profile=LoadProfile(
+            shape,
+            base=round(entry.base_m3_per_h * 1_000_000),
+            peak=round(entry.peak_m3_per_h * 1_000_000),
+            origin_s=origin_s,
+            seed=seed,
+            noise_percent=_NOISE_PERCENT[shape],
+            season_percent=_SEASON_PERCENT.get(shape, 0),
+        ),
+        start_litres=round(entry.start_m3 * 1000),
+        calorific_value=round(entry.calorific_value_mj_per_m3 * 100),
+        conversion_factor=round(entry.conversion_factor * 100_000),
+    )
+
+
+def _tariff(entry: TariffEntry | None, origin_s: int) -> Tariff | None:
+    if entry is None:
+        return None
+    return Tariff(
+        name=entry.name,
+        unit_price=pence(entry.unit_p_per_kwh),
+        standing_charge=pence(entry.standing_charge_p_per_day),
+        start_s=origin_s,
+        tiers=tuple(
+            Tier(tier.label, pence(tier.unit_p_per_kwh), _minute(tier.start), _minute(tier.end))
+            for tier in entry.tiers
+        ),
+    )
+
+
+def _minute(of_day: time) -> int:
+    return of_day.hour * 60 + of_day.minute

@@ -1,0 +1,353 @@
+"""Opening a rig: the one place where everything is put together, and taken apart again.
+
+    async with open_rig(loaded, kind="bench", database=path) as session:
+        await session.pair_all()
+        ...
+    print(session.assessment.verdict)
+
+Leaving the block stops the hub, ends the run with its verdict and closes the database, however it
+is left. A rig that cannot be opened leaves a run with the verdict *infrastructure error* behind,
+and raises the error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import random
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from labctl import __version__
+from labctl.clock import MICROSECONDS, Clock
+from labctl.config.inventory import VIRTUAL_PATH, FlowControl
+from labctl.config.resolved import DeviceUnderTest, LoadedRig
+from labctl.errors import ConfigurationError, LabctlError
+from labctl.events import (
+    DeviceSeen,
+    Event,
+    EventBus,
+    PairingMethod,
+    RadioLost,
+    RunEnded,
+    RunStarted,
+    Verdict,
+)
+from labctl.hub.hub import Hub
+from labctl.hub.settings import PairingRequest
+from labctl.radio.ezsp import EzspCoordinator, EzspPort
+from labctl.record.queries import last_rig_time_us, load_run
+from labctl.record.recorder import Recorder
+from labctl.record.verdict import Assessment, assess
+from labctl.rig.assembly import device_schedules, hub_settings, meters
+from labctl.rig.authority import LabAuthority
+from labctl.rig.state_folder import StateFolder
+from labctl.smart_energy.eui64 import Eui64
+from labctl.smart_energy.identity import Identity
+from labctl.virtual.bench import DeviceInTheRoom, VirtualBench
+from labctl.virtual.devices import Behaviour
+from labctl.virtual.frames.tap import write_wireshark_keys
+from labctl.virtual.propagation import Propagation
+
+_MINUTE_US = 60 * MICROSECONDS
+_NOTE_TIME_EVERY_S = 60.0
+_VIRTUAL_STICK = Eui64("00:00:5e:ef:10:00:00:00")
+
+
+@dataclass(slots=True)
+class RigSession:
+    """An open rig. `assessment` is there once the session is over."""
+
+    loaded: LoadedRig
+    clock: Clock
+    bus: EventBus
+    recorder: Recorder
+    hub: Hub
+    seed: int | None
+    """The seed of a virtual rig."""
+    bench: VirtualBench | None
+    broken: asyncio.Future[str]
+    """Resolves to the cause when the run cannot go on: the recorder or the stick is gone."""
+    assessment: Assessment | None = None
+
+    run_id: int = 0
+    """The run's number in the database."""
+
+    def write_keys(self, path: Path) -> None:
+        """Write the keys of a virtual rig for Wireshark, to a file of mode 0600.
+
+        Raises `ConfigurationError` on a real rig, whose keys stay in the stick, and when the file
+        cannot be written.
+        """
+        if self.bench is None:
+            raise ConfigurationError(
+                "the keys of a real rig stay in its stick", mend="leave --keys out"
+            )
+        try:
+            write_wireshark_keys(path, self.bench.wireshark_keys())
+        except OSError as error:
+            raise ConfigurationError(
+                f"the keys cannot be written: {error.strerror}", where=str(path)
+            ) from error
+
+    def power_on(self) -> None:
+        """Switch on the virtual devices. On a real rig that is done by hand."""
+        if self.bench is not None:
+            self.bench.power_on()
+
+    async def pair(self, device: DeviceUnderTest) -> None:
+        """Put a device into the log and open its window, as its rig file says.
+
+        A device that holds an established link key from before is left alone.
+        """
+        pairing = device.pairing
+        await self.hub.pair(
+            PairingRequest(
+                eui64=device.eui64,
+                window_s=round(pairing.window.total_seconds()),
+                method=PairingMethod(pairing.method),
+                requested_by=pairing.requested_by,
+                consent_reference=pairing.consent_reference,
+            )
+        )
+
+    async def pair_all(self) -> None:
+        """Pair every device under test that is not authorised yet."""
+        for device in self.loaded.devices:
+            if not self.hub.authorised(device.eui64):
+                await self.pair(device)
+
+
+@asynccontextmanager
+async def open_rig(
+    loaded: LoadedRig,
+    *,
+    kind: str,
+    database: Path,
+    subscribers: Sequence[Callable[[Event], None]] = (),
+    seed: int | None = None,
+    capture: Path | None = None,
+    note: str = "",
+) -> AsyncIterator[RigSession]:
+    """Open a rig for a run of `kind` (bench, campaign, survey), recorded in `database`.
+
+    `subscribers` hear every event from the start of the run on. `seed` replaces the rig file's on
+    a virtual rig, and `capture` writes what is on its air.
+
+    Raises `ConfigurationError`, `RigError`, `DatabaseError`.
+    """
+    loop = asyncio.get_running_loop()
+    if capture is not None and not loaded.is_virtual:
+        raise ConfigurationError(
+            "the air of a real rig cannot be captured by this version",
+            where=str(loaded.path),
+            mend="leave --capture out, and put a sniffer beside the rig",
+        )
+    folder = StateFolder(loaded.inventory_path, loaded.name)
+    broken: asyncio.Future[str] = loop.create_future()
+    with Recorder(database, loop=loop, on_failure=lambda error: _break(broken, error)) as recorder:
+        clock = _clock(loaded, loop, folder, recorder)
+        bus = EventBus()
+        recorder.subscribe(bus)
+        for subscriber in subscribers:
+            bus.subscribe(subscriber)
+        _start_run(bus, clock, loaded, kind, note)
+        async with AsyncExitStack() as stack:
+            try:
+                session = await _put_together(
+                    loaded, stack, clock, bus, recorder, folder, seed, capture, broken
+                )
+            except LabctlError as error:
+                await stack.aclose()
+                _end_run(bus, clock, Verdict.INFRASTRUCTURE_ERROR, f"the rig: {error.what}")
+                raise
+            try:
+                yield session
+            except Exception as error:
+                await stack.aclose()
+                _end_run(bus, clock, Verdict.INFRASTRUCTURE_ERROR, f"labctl stopped: {error}")
+                raise
+            await stack.aclose()
+            recorder.flush()
+            session.assessment = assess(
+                load_run(recorder.connection, session.run_id, until_us=clock.now_us())
+            )
+            _end_run(bus, clock, session.assessment.verdict, *session.assessment.reasons)
+            if loaded.is_virtual:
+                folder.note_rig_time(clock.now_us())
+
+
+def _clock(
+    loaded: LoadedRig, loop: asyncio.AbstractEventLoop, folder: StateFolder, recorder: Recorder
+) -> Clock:
+    """Rig time: the wall's on a real rig; on a virtual one it goes on where it ended."""
+    if loaded.rig.virtual is None or not loaded.is_virtual:
+        return Clock.of_the_wall(loop)
+    start_us = round(loaded.rig.virtual.start.timestamp() * MICROSECONDS)
+    last_us = max(folder.last_rig_time_us(), last_rig_time_us(recorder.connection, loaded.name))
+    if last_us >= start_us:
+        start_us = (last_us // _MINUTE_US + 1) * _MINUTE_US
+    return Clock(loop, start_us)
+
+
+def _start_run(bus: EventBus, clock: Clock, loaded: LoadedRig, kind: str, note: str) -> None:
+    bus.emit(
+        RunStarted(
+            at_us=clock.now_us(),
+            rig=loaded.name,
+            kind=kind,
+            simulated=loaded.is_virtual,
+            labctl_version=__version__,
+            host=platform.node(),
+            config_sha256=loaded.config_sha256,
+            note=note,
+        )
+    )
+    for device in loaded.devices:
+        bus.emit(
+            DeviceSeen(
+                at_us=clock.now_us(),
+                eui64=device.eui64,
+                name=device.name,
+                kind=device.kind,
+                manufacturer=device.device.manufacturer,
+                model=device.device.model,
+            )
+        )
+
+
+def _end_run(bus: EventBus, clock: Clock, verdict: Verdict, *reasons: str) -> None:
+    bus.emit(RunEnded(at_us=clock.now_us(), verdict=verdict, reasons=reasons))
+
+
+async def _put_together(
+    loaded: LoadedRig,
+    stack: AsyncExitStack,
+    clock: Clock,
+    bus: EventBus,
+    recorder: Recorder,
+    folder: StateFolder,
+    seed: int | None,
+    capture: Path | None,
+    broken: asyncio.Future[str],
+) -> RigSession:
+    """Virtual bench, coordinator, hub; what is opened is closed by `stack`, last first."""
+    virtual = loaded.rig.virtual if loaded.is_virtual else None
+    bench: VirtualBench | None = None
+    chosen_seed: int | None = None
+    origin_s = clock.now_us() // MICROSECONDS
+    random_octets: Callable[[int], bytes] = os.urandom
+    authority_path = folder.root / "lab-ca.json"
+    if virtual is not None:
+        chosen_seed = virtual.seed if seed is None else seed
+        random_octets = random.Random(f"{chosen_seed}/hub").randbytes
+        authority_path = folder.rig / "lab-ca.json"
+        origin_s = round(virtual.start.timestamp())
+    authority = LabAuthority(authority_path, random_octets)
+    path, shown_path = loaded.radio.path, None
+    if virtual is not None:
+        assert chosen_seed is not None
+        bench = VirtualBench(
+            seed=chosen_seed,
+            folder=folder.rig,
+            stick_eui64=loaded.radio.eui64 or _VIRTUAL_STICK,
+            propagation=Propagation(
+                exponent=virtual.environment.path_loss_exponent,
+                shadowing_db=virtual.environment.shadowing_db,
+            ),
+            devices=[_in_the_room(loaded, device, authority) for device in loaded.devices],
+            now_us=clock.now_us,
+        )
+        stack.push_async_callback(bench.stop)
+        if capture is not None:
+            bench.capture_to(capture)
+        path, shown_path = await bench.start(), VIRTUAL_PATH
+    radio = loaded.radio
+    coordinator = EzspCoordinator(
+        EzspPort(
+            name=loaded.radio_name,
+            path=path,
+            baudrate=radio.baudrate,
+            flow_control=None if radio.flow_control is FlowControl.NONE else radio.flow_control,
+            eui64=radio.eui64,
+            serial_number=radio.usb.serial_number if radio.usb else None,
+            shown_path=shown_path,
+        ),
+        random_octets,
+    )
+    hub = Hub(
+        hub_settings(loaded),
+        coordinator,
+        bus,
+        clock,
+        meters=meters(loaded, origin_s=origin_s),
+        identities=_hub_identities(loaded, authority, radio.eui64 or _VIRTUAL_STICK),
+        random_octets=random_octets,
+    )
+    bus.subscribe(lambda event: _break_on_loss(broken, event))
+    await hub.start()
+    stack.push_async_callback(hub.stop)
+    if virtual is not None:
+        ticker = asyncio.create_task(_keep_time(folder, clock))
+        stack.callback(ticker.cancel)
+    assert recorder.run_id is not None  # RunStarted came first
+    return RigSession(
+        run_id=recorder.run_id,
+        loaded=loaded,
+        clock=clock,
+        bus=bus,
+        recorder=recorder,
+        hub=hub,
+        seed=chosen_seed,
+        bench=bench,
+        broken=broken,
+    )
+
+
+def _hub_identities(
+    loaded: LoadedRig, authority: LabAuthority, own: Eui64
+) -> Mapping[int, Identity]:
+    """The hub's certificates: licensed ones by name, or the lab's own for the stick's address."""
+    if loaded.certificate is not None:
+        return {loaded.certificate.suite: loaded.certificate}
+    return {suite: authority.identity(suite, own) for suite in loaded.rig.hub.all_suites}
+
+
+def _in_the_room(
+    loaded: LoadedRig, device: DeviceUnderTest, authority: LabAuthority
+) -> DeviceInTheRoom:
+    virtual = device.device.virtual
+    assert virtual is not None  # the configuration refuses real devices on a virtual radio
+    return DeviceInTheRoom(
+        name=device.name,
+        kind=device.kind.value,
+        eui64=device.eui64,
+        install_code=device.install_code,
+        identities={suite: authority.identity(suite, device.eui64) for suite in virtual.suites},
+        position=virtual.position,
+        behaviour=Behaviour(
+            wrong_install_code=virtual.behaviour.wrong_install_code,
+            start_delay_s=virtual.behaviour.start_delay.total_seconds(),
+        ),
+        schedules=device_schedules(loaded, device),
+    )
+
+
+async def _keep_time(folder: StateFolder, clock: Clock) -> None:
+    """A virtual rig that is killed goes on at a later time than it had reached."""
+    while True:
+        folder.note_rig_time(clock.now_us())
+        await asyncio.sleep(_NOTE_TIME_EVERY_S)
+
+
+def _break_on_loss(broken: asyncio.Future[str], event: Event) -> None:
+    if isinstance(event, RadioLost):
+        _break(broken, f"the radio {event.name} was lost: {event.cause}")
+
+
+def _break(broken: asyncio.Future[str], cause: object) -> None:
+    if not broken.done():
+        broken.set_result(str(cause))

@@ -1,0 +1,63 @@
+"""What a rig keeps between runs, apart from the database: `.labctl/` beside the inventory.
+
+`.labctl/lab-ca.json` is the laboratory's certificate authority; `.labctl/RIG/` has the flash
+memories of a virtual rig and the rig time at which its last run ended. Files with keys are 0600.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+from labctl.errors import ConfigurationError
+
+_FOLDER = ".labctl"
+_CLOCK = "clock"
+
+
+class StateFolder:
+    """The folder of one rig. Raises `ConfigurationError` where it cannot be used."""
+
+    def __init__(self, inventory: Path, rig: str) -> None:
+        self.root = inventory.parent / _FOLDER
+        self.rig = self.root / rig
+        try:
+            self.rig.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise ConfigurationError(
+                f"the rig's state cannot be kept: {error.strerror}",
+                where=str(self.rig),
+                mend="make the folder of the inventory writable, or use another inventory",
+            ) from error
+
+    def last_rig_time_us(self) -> int:
+        """Rig time at which a virtual rig was last seen running; 0 when it never ran."""
+        try:
+            return int((self.rig / _CLOCK).read_text())
+        except (FileNotFoundError, ValueError):
+            return 0  # a damaged note costs nothing: the database has the time as well
+
+    def note_rig_time(self, now_us: int) -> None:
+        """Remember the rig time. A failure is left to the next note: nothing depends on one."""
+        fresh = self.rig / f"{_CLOCK}.new"
+        with contextlib.suppress(OSError):
+            fresh.write_text(f"{now_us}\n")
+            os.replace(fresh, self.rig / _CLOCK)
+
+
+def forget_virtual_rig(inventory: Path, rig: str) -> None:
+    """Remove what a virtual rig remembers: its next run starts with new sticks and devices.
+
+    Raises `ConfigurationError` when it cannot be removed.
+    """
+    folder = inventory.parent / _FOLDER / rig
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ConfigurationError(
+            f"the virtual rig's memory cannot be removed: {error.strerror}", where=str(folder)
+        ) from error

@@ -1,0 +1,134 @@
+"""The virtual bench: a room with a stick and devices in it.
+
+It is built from plain values and hands out one thing: the serial path of the stick. Everything
+random comes from one seed, split by name, so that another device in the room does not change what
+happens to the first.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from labctl.errors import ConfigurationError
+from labctl.smart_energy.eui64 import Eui64
+from labctl.smart_energy.identity import Identity
+from labctl.smart_energy.install_code import InstallCode
+from labctl.virtual.air import Air
+from labctl.virtual.devices import Behaviour, ReadSchedule, VirtualDevice
+from labctl.virtual.frames.tap import TapWriter
+from labctl.virtual.ncp import Flash, VirtualEzspNcp
+from labctl.virtual.propagation import Propagation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceInTheRoom:
+    """A virtual device and where it stands, in metres; the stick stands at the origin."""
+
+    name: str
+    kind: str
+    eui64: Eui64
+    install_code: InstallCode
+    identities: Mapping[int, Identity]
+    position: tuple[float, float, float]
+    behaviour: Behaviour
+    schedules: Sequence[ReadSchedule] | None
+    """None: what its kind reads."""
+
+
+class VirtualBench:
+    """A stick and its devices on one air, on the running event loop.
+
+    `folder` keeps what their flash memories hold, and is what makes a second run go on where the
+    first ended; the files in it hold keys and are of mode 0600. `now_us` stamps captured frames.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        folder: Path,
+        stick_eui64: Eui64,
+        propagation: Propagation,
+        devices: Sequence[DeviceInTheRoom],
+        now_us: Callable[[], int],
+    ) -> None:
+        self._seed = seed
+        self._now_us = now_us
+        self._room = tuple(devices)
+        self._air = Air(rng=self._random("air"), propagation=propagation)
+        self._stick = VirtualEzspNcp(
+            air=self._air,
+            eui64=stick_eui64,
+            flash=Flash(folder / "stick.json"),
+            rng=self._random("stick"),
+        )
+        self.devices = {
+            device.name: VirtualDevice(
+                device.kind,
+                air=self._air,
+                eui64=device.eui64,
+                install_code=device.install_code,
+                identities=device.identities,
+                rng=self._random(device.name),
+                flash=folder / f"{device.name}.json",
+                position=device.position,
+                behaviour=device.behaviour,
+                schedules=device.schedules,
+            )
+            for device in devices
+        }
+        self._capture: tuple[TapWriter, BinaryIO] | None = None
+
+    async def start(self) -> str:
+        """Plug the stick in. Returns the path under which the driver finds it."""
+        port = await self._stick.listen("127.0.0.1", 0)
+        return f"socket://127.0.0.1:{port}"
+
+    def power_on(self) -> None:
+        """Switch on every device."""
+        for device in self.devices.values():
+            device.power_on()
+
+    async def stop(self) -> None:
+        """Switch everything off; flash memories are written."""
+        for device in self.devices.values():
+            await device.power_off()
+        await self._stick.close()
+        if self._capture is not None:
+            writer, file = self._capture
+            self._capture = None
+            self._air.stop_capture(writer)
+            file.close()
+
+    def capture_to(self, path: Path) -> None:
+        """Write every frame on the air to `path`, as a sniffer beside the stick would.
+
+        Raise `ConfigurationError` when the file cannot be written.
+        """
+        try:
+            file = path.open("wb")
+        except OSError as error:
+            raise ConfigurationError(
+                f"the capture cannot be written: {error.strerror}", where=str(path)
+            ) from error
+        writer = TapWriter(file, self._now_us)
+        self._capture = writer, file
+        self._air.capture_to(writer)
+
+    def wireshark_keys(self) -> list[tuple[bytes, str]]:
+        """Every key that opens the capture, with a label: network, install-code and link keys."""
+        contents = self._stick.firmware.contents
+        keys = [(contents.node.network_key, "network")]
+        keys += [(key, f"link key of {partner}") for partner, key in contents.link_keys.values()]
+        keys += [
+            (device.install_code.link_key().reveal(), f"{device.name} install code")
+            for device in self._room
+        ]
+        return keys
+
+    def _random(self, name: str) -> random.Random:
+        return random.Random(f"{self._seed}/{name}")
