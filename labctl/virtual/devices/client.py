@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from labctl.secret import Secret
 from labctl.smart_energy.identity import Identity
 from labctl.virtual.devices import zcl
-from labctl.virtual.devices.commissioning import Commissioning
+from labctl.virtual.devices.commissioning import Commissioning, is_member
 from labctl.virtual.devices.flash import Flash, Memory
 from labctl.virtual.devices.keepalive import KeepAlive, NetworkLost
 from labctl.virtual.devices.keys import IssuerUnknown, KeyDriver
@@ -31,6 +31,7 @@ from labctl.virtual.devices.settings import (
     IN_HOME_DISPLAY,
     KEEP_ALIVE,
     KEY_ESTABLISHMENT,
+    METERING,
     SMART_ENERGY_PROFILE,
     TIME,
     Behaviour,
@@ -152,12 +153,12 @@ class Client(NodeListener):
         await asyncio.sleep(self._body.behaviour.start_delay_s)
         self.node.power_on()
         state = self.node.state
-        come_back = state.joined
+        come_back = is_member(self.node)  # after a power cycle, show up with a rejoin
         while True:
-            if not state.joined:
+            if not is_member(self.node):
                 self._forget()
                 await self._commissioning.join()
-            elif come_back:
+            elif come_back or not state.joined:
                 await self._commissioning.rejoin(authorised=self._memory.authorised)
             if state.joined:
                 come_back = await self._work()
@@ -218,9 +219,20 @@ class Client(NodeListener):
                 await asyncio.sleep(t.application_retry_s)
         for schedule in self._body.schedules:
             group.create_task(self._reader.run(schedule))
+        group.create_task(self._look_for_missing_meters(self._services))
         meter = self.screen.meter(Fuel.ELECTRICITY)
         if behaviour.writes_attribute and meter is not None:
             await self._provocation.write(meter.peer)
+
+    async def _look_for_missing_meters(self, services: Services) -> None:
+        """A meter that was not heard of in the survey may have been lost on the air."""
+        t = self._body.timings
+        wanted = {s.fuel for s in self._body.schedules if s.cluster_id == METERING}
+        for _ in range(t.strikes):
+            if all(self.screen.meter(fuel) is not None for fuel in wanted):
+                return
+            await asyncio.sleep(t.application_retry_s)
+            await self._survey.run(services)
 
     async def _rediscover(self) -> None:
         while True:

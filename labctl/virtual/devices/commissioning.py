@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from labctl.secret import Secret
 from labctl.smart_energy.eui64 import Eui64
@@ -47,7 +48,7 @@ class Commissioning:
         link key is its own by then. Returns too when the network was forgotten in between.
         """
         wait = self.timings.rejoin_wait_s
-        while self.node.state.joined:
+        while is_member(self.node):
             if await self._rejoin_round(authorised):
                 self.saw.note(What.REJOINED)
                 return
@@ -87,7 +88,8 @@ class Commissioning:
                     await asyncio.sleep(self.timings.join_gap_s)
                 joins += 1
                 failure = await self.node.join(
-                    beacon,
+                    # A good stack would not even try where the permit bit is not set.
+                    replace(beacon, permit_joining=True),
                     link_key=self.link_key.reveal(),
                     key_timeout_s=self.timings.network_key_timeout_s,
                 )
@@ -103,33 +105,26 @@ class Commissioning:
         for attempt in range(self.timings.rejoin_rounds):
             if attempt:
                 await asyncio.sleep(self.timings.scan_attempt_gap_s)
-            if await self._rejoined(secured=True):
+            own = (self.node.state.channel,)
+            if await self._rejoin(own, secured=True) is None:
                 return True
-        if not await self._follow():
+        failure = await self._rejoin(CHANNELS_2_4_GHZ, secured=True)
+        if failure is JoinFailure.NO_BEACON or not authorised:
             return False
-        if await self._rejoined(secured=True):
-            return True
-        return authorised and await self._rejoined(secured=False)
+        return failure is None or await self._rejoin(CHANNELS_2_4_GHZ, secured=False) is None
 
-    async def _rejoined(self, *, secured: bool) -> bool:
-        if not self.node.state.joined:
-            return False
+    async def _rejoin(self, channels: Sequence[int], *, secured: bool) -> JoinFailure | None:
+        if not is_member(self.node):
+            return JoinFailure.NO_BEACON
         failure = await self.node.rejoin(
-            secured=secured, key_timeout_s=self.timings.network_key_timeout_s
+            secured=secured, key_timeout_s=self.timings.network_key_timeout_s, channels=channels
         )
-        if failure is None:
-            return True
-        kind = "secured" if secured else "unsecured"
-        self.saw.note(What.REJOIN_FAILED, f"{kind}: {failure.value}")
-        return False
+        if failure is not None:
+            kind = "secured" if secured else "unsecured"
+            self.saw.note(What.REJOIN_FAILED, f"{kind}: {failure.value}")
+        return failure
 
-    async def _follow(self) -> bool:
-        """Look on all channels for the network, which may have moved; whether it was heard."""
-        state = self.node.state
-        beacons = await self.node.active_scan(CHANNELS_2_4_GHZ, self.timings.scan_duration)
-        own = [b for b in beacons if b.extended_pan_id == state.extended_pan_id]
-        if not own or not state.joined:
-            return False
-        best = max(own, key=lambda b: b.lqi)
-        state.page, state.channel, state.pan_id = best.page, best.channel, best.pan_id
-        return True
+
+def is_member(node: Node) -> bool:
+    """Whether the node belongs to a network, be it in touch with it at the moment or not."""
+    return bool(node.state.network_key)

@@ -44,6 +44,7 @@ class _Waiting:
     cluster_id: int
     aps_secured: bool
     answer: asyncio.Future[zcl.Frame]
+    delivered: bool = False
 
 
 class ZclPort:
@@ -119,19 +120,33 @@ class ZclPort:
         loop = asyncio.get_running_loop()
         sequence = self.next_sequence()
         answer: asyncio.Future[zcl.Frame] = loop.create_future()
-        self._waiting[sequence] = _Waiting(peer.nwk, cluster_id, aps_secured, answer)
-        timer = loop.call_later(timeout_s or self._timeout_s, _time_out, answer)
-        frame = zcl.Frame(command, sequence, payload, cluster_specific)
+        waiting = _Waiting(peer.nwk, cluster_id, aps_secured, answer)
+        self._waiting[sequence] = waiting
+        timer = loop.call_later(timeout_s or self._timeout_s, _time_out, waiting)
+
+        def confirmed(status: Status) -> None:
+            if status is Status.SUCCESS:
+                waiting.delivered = True
+            elif not answer.done():
+                answer.set_exception(NoAnswer(status.value))
+
         try:
-            status = await self.send(peer, cluster_id, frame, aps_secured=aps_secured)
-            if status is not Status.SUCCESS and not answer.done():
-                raise NoAnswer(status.value)
+            refused = self._node.request(
+                peer.nwk,
+                source_endpoint=self._endpoint,
+                destination_endpoint=peer.endpoint,
+                profile_id=SMART_ENERGY_PROFILE,
+                cluster_id=cluster_id,
+                payload=zcl.Frame(command, sequence, payload, cluster_specific).serialise(),
+                done=confirmed,
+                aps_secured=aps_secured,
+            )
+            if refused is not None:
+                raise NoAnswer(refused.value)
+            # The answer may well overtake the confirm, whose acknowledgement was lost.
             return await answer
         finally:
             timer.cancel()
-            # A time-out that nobody awaits any more is not an error to complain about.
-            if answer.done() and not answer.cancelled():
-                answer.exception()
             del self._waiting[sequence]
 
     async def read(
@@ -216,7 +231,7 @@ class ZclPort:
             and not waiting.answer.done()
         ):
             waiting.answer.set_result(frame)
-        if is_push and not frame.disable_default_response:
+        if is_push:
             self._answer(indication, frame.default_response(zcl.Status.SUCCESS), frame)
 
     def _answer(self, indication: Indication, answer: zcl.Frame | None, to: zcl.Frame) -> None:
@@ -258,6 +273,7 @@ def _refusal(answer: zcl.Frame) -> int:
     raise NoAnswer("another command's answer")
 
 
-def _time_out(answer: asyncio.Future[zcl.Frame]) -> None:
-    if not answer.done():
-        answer.set_exception(NoAnswer("timeout"))
+def _time_out(waiting: _Waiting) -> None:
+    if not waiting.answer.done():
+        reason = "timeout" if waiting.delivered else Status.NO_ACK.value
+        waiting.answer.set_exception(NoAnswer(reason))
