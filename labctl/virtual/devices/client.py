@@ -84,7 +84,7 @@ class Client(NodeListener):
         self._flash = flash
         self._saw = saw
         self._dirty = asyncio.Event()
-        self._departure: asyncio.Future[bool] | None = None
+        self._interruption: asyncio.Future[NetworkLost | _Departed] | None = None
         self._services: Services | None = None
         self._issuer_refusals = 0
         self.screen = Screen()
@@ -165,12 +165,12 @@ class Client(NodeListener):
 
     async def _work(self) -> bool:
         """Be a client on the network, until it is lost (True: search for it) or left."""
-        self._departure = asyncio.get_running_loop().create_future()
+        self._interruption = asyncio.get_running_loop().create_future()
         come_back = False
         refused = False
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._watch(self._departure))
+                group.create_task(self._watch(self._interruption))
                 group.create_task(self._serve(group))
         except* NetworkLost as lost:
             self._saw.note(What.NETWORK_LOST, _first(lost))
@@ -180,13 +180,13 @@ class Client(NodeListener):
         except* IssuerUnknown:
             refused = True
         finally:
-            self._departure = None
+            self._interruption = None
         if refused:
             await self._give_up_this_network()
         return come_back
 
-    async def _watch(self, departure: asyncio.Future[bool]) -> None:
-        raise _Departed(await departure)
+    async def _watch(self, interruption: asyncio.Future[NetworkLost | _Departed]) -> None:
+        raise await interruption
 
     async def _give_up_this_network(self) -> None:
         """The hub is of another authority: leave, and do not come back at once."""
@@ -288,8 +288,15 @@ class Client(NodeListener):
     def left(self, rejoin: bool) -> None:
         """Told to leave, or left."""
         self._saw.note(What.LEFT, "to rejoin" if rejoin else "")
-        if self._departure is not None and not self._departure.done():
-            self._departure.set_result(rejoin)
+        self._interrupt(_Departed(rejoin))
+
+    def parent_lost(self) -> None:
+        """The parent does not answer polls any more."""
+        self._interrupt(NetworkLost("parent lost"))
+
+    def _interrupt(self, why: NetworkLost | _Departed) -> None:
+        if self._interruption is not None and not self._interruption.done():
+            self._interruption.set_result(why)
 
     def network_changed(self) -> None:
         """Counters or keys moved on."""
