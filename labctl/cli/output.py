@@ -16,13 +16,14 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from labctl import __version__
+from labctl.config.problems import ConfigurationErrors
 from labctl.errors import LabctlError
 
 if TYPE_CHECKING:
@@ -79,23 +80,39 @@ class Output:
 
     def error(self, error: LabctlError) -> None:
         """What stopped us: a message on stderr, and an envelope on stdout with `--json`."""
-        click.echo(f"{self._error_word()} {error}", err=True, color=self.colored(err=True))
+        problems = error.problems if isinstance(error, ConfigurationErrors) else ()
+        for part in problems or (error,):
+            self.fail(str(part))
         if self.json:
             self.error_envelope(
-                type(error).__name__, error.exit_code, error.what, error.where, error.mend
+                type(error).__name__,
+                error.exit_code,
+                error.what,
+                error.where,
+                error.mend,
+                problems=[problem.as_json() for problem in problems],
             )
 
     def error_envelope(
-        self, kind: str, exit_code: int, what: str, where: str = "", mend: str = ""
+        self,
+        kind: str,
+        exit_code: int,
+        what: str,
+        where: str = "",
+        mend: str = "",
+        *,
+        problems: Sequence[object] = (),
     ) -> None:
-        """The JSON form of an error."""
-        content = {
+        """The JSON form of an error; `problems` when several things are wrong with a file."""
+        content: dict[str, object] = {
             "kind": kind,
             "exit_code": int(exit_code),
             "what": what,
             "where": where or None,
             "mend": mend or None,
         }
+        if problems:
+            content["problems"] = problems
         click.echo(json.dumps(self._envelope("error", content), indent=2, ensure_ascii=False))
 
     def fail(self, text: str) -> None:

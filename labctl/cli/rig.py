@@ -154,7 +154,7 @@ def _as_json(loaded: LoadedRig) -> dict[str, Any]:
     shown = loaded.rig.model_dump(mode="json")
     duration = shown["bench"]["duration"]
     if duration is None and loaded.bench_duration is not None:
-        from labctl.config.fields import duration_text
+        from labctl.config.durations import duration_text
 
         duration = duration_text(loaded.bench_duration)
     return {
@@ -234,7 +234,7 @@ def _as_text(loaded: LoadedRig) -> str:
 def _schedule_text(schedule: ReadSchedule) -> str:
     from datetime import timedelta
 
-    from labctl.config.fields import duration_text
+    from labctl.config.durations import duration_text
 
     what = (
         ", ".join(f"0x{attribute:04X}" for attribute in schedule.attributes)

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from ruamel.yaml.reader import ReaderError
 
 from labctl.config.problems import ConfigurationErrors, Problem, quote
+from labctl.config.reading import article, read_text, syntax_problem
 
-_LARGEST_FILE = 1 << 20
 _MOST_VALUES = 50_000
 _LONGEST_NUMBER = 64
+_DEEPEST = 50
 _TAG = "tag:yaml.org,2002:"
 
 Key = str | int
@@ -75,46 +75,6 @@ class Document:
         return Problem(path=self.path, line=line, column=column, what=what, mend=mend, **more)
 
 
-def read_text(path: Path, *, what: str) -> str:
-    """The text of a UTF-8 file. `what` names it in messages. Raises `ConfigurationErrors`."""
-
-    def refuse(message: str, mend: str = "", line: int = 0, column: int = 0) -> ConfigurationErrors:
-        return ConfigurationErrors(
-            [Problem(path=path, line=line, column=column, what=message, mend=mend)]
-        )
-
-    try:
-        with path.open("rb") as file:
-            octets = file.read(_LARGEST_FILE + 1)
-    except FileNotFoundError:
-        raise refuse(f"there is no such {what}") from None
-    except IsADirectoryError:
-        raise refuse(f"this is a folder, not {_article(what)}") from None
-    except PermissionError:
-        raise refuse(
-            f"this {what} must not be read", "give yourself permission to read it"
-        ) from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise refuse(f"this {what} cannot be read: {reason}") from None
-    if len(octets) > _LARGEST_FILE:
-        raise refuse(f"this is too large for {_article(what)} (more than 1 MiB)")
-    if octets.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise refuse(f"this {what} is UTF-16", "save it as UTF-8")
-    try:
-        return octets.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = octets[: error.start]
-        start_of_line = before.rfind(b"\n") + 1
-        column = len(before[start_of_line:].decode("utf-8-sig", "replace")) + 1
-        raise refuse(
-            f"octet 0x{octets[error.start]:02x} is not UTF-8",
-            "save the file as UTF-8",
-            before.count(b"\n") + 1,
-            column,
-        ) from None
-
-
 def is_commented_out(path: Path) -> bool:
     """Whether a file has text, and all of it is comments. False when it cannot be read."""
     try:
@@ -122,10 +82,6 @@ def is_commented_out(path: Path) -> bool:
     except (OSError, UnicodeDecodeError):
         return False
     return any(lines) and all(not line or line.startswith("#") for line in lines)
-
-
-def _article(noun: str) -> str:
-    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
 def read_document(path: Path, *, what: str) -> Document:
@@ -139,10 +95,10 @@ def read_document(path: Path, *, what: str) -> Document:
     try:
         node = YAML(typ="safe", pure=True).compose(text)
     except YAMLError as error:
-        raise ConfigurationErrors([_syntax_problem(path, text, error)]) from None
+        raise ConfigurationErrors([syntax_problem(path, text, error)]) from None
     except RecursionError:
         raise ConfigurationErrors(
-            [Problem(path=path, what=f"this {what} is nested too deeply")]
+            [Problem(path=path, what="the file is nested too deeply")]
         ) from None
     if node is None:
         empty = not text.strip()
@@ -164,7 +120,7 @@ def read_document(path: Path, *, what: str) -> Document:
                     line=line,
                     column=column,
                     what=f"the file holds {found}, not a mapping",
-                    mend=f"{_article(what)} is made of lines such as 'key: value'",
+                    mend=f"{article(what)} is made of lines such as 'key: value'",
                 )
             ]
         )
@@ -174,59 +130,6 @@ def read_document(path: Path, *, what: str) -> Document:
 
 def _mark(node: Node) -> Mark:
     return Mark(node.start_mark.line + 1, node.start_mark.column + 1)
-
-
-_SYNTAX = (
-    # (part of ruamel's words, ours, what to do)
-    ("'\\t'", "a tab stands where only spaces may", "indent with spaces"),
-    (
-        "mapping values are not allowed here",
-        "a second ': ' in one line, or a line indented too far",
-        "put the value in quotes, or line the key up with its neighbours",
-    ),
-    ("unexpected end of stream", "a quoted text is never closed", "add the closing quote"),
-    ("could not find expected ':'", "a key without ': ' after it", "write 'key: value'"),
-    ("found undefined alias", "an alias (*name) without its anchor (&name)", ""),
-    ("but found another document", "a second document starts here ('---')", "keep one to a file"),
-    ("expected ',' or ']'", "a list in [ ] is never closed, or lacks a comma", ""),
-    ("expected ',' or '}'", "a mapping in { } is never closed, or lacks a comma", ""),
-    ("but found '<stream end>'", "the file ends before a list or mapping is closed", ""),
-    (
-        "that cannot start any token",
-        "a value cannot start with this character",
-        "put the value in quotes",
-    ),
-    ("expected <block end>", "this line does not line up with the lines around it", ""),
-)
-
-
-def _syntax_problem(path: Path, text: str, error: YAMLError) -> Problem:
-    """The parser's complaint in our words. The line itself is not shown: it may hold a code."""
-    if isinstance(error, ReaderError):
-        before = text[: error.position]
-        line = before.count("\n") + 1
-        column = len(before) - (before.rfind("\n") + 1) + 1
-        return Problem(
-            path=path,
-            line=line,
-            column=column,
-            what="a control character that YAML does not allow",
-            mend="delete it",
-        )
-    what, mend, mark = "this is not YAML", "", None
-    if isinstance(error, MarkedYAMLError):
-        complaint = error.problem or error.context or ""
-        mark = error.problem_mark or error.context_mark
-        for fragment, ours, hint in _SYNTAX:
-            if fragment in complaint:
-                what, mend = ours, hint
-                if "never closed" in ours and error.context_mark is not None:
-                    mark = error.context_mark
-                break
-        else:
-            what = f"this is not YAML: {complaint}"
-    line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
-    return Problem(path=path, line=line, column=column, what=what, mend=mend)
 
 
 class _Walker:
@@ -289,6 +192,10 @@ class _Walker:
             raise ConfigurationErrors(
                 [Problem(path=self._document.path, what="the file holds too many values")]
             )
+        if len(self._open) > _DEEPEST:
+            raise ConfigurationErrors(
+                [Problem(path=self._document.path, what="the file is nested too deeply")]
+            )
         if node in self._open:
             self._complain(node, "an alias points back to what it stands in")
             return None
@@ -305,15 +212,12 @@ class _Walker:
             return None
         if tag == "bool":
             return text.lower() == "true"
-        if len(text) > _LONGEST_NUMBER:
-            return text
-        if tag == "int":
-            return _written_int(text)
-        if tag == "float":
-            number = WrittenFloat(re.sub(r"_|\.(?=[in])", "", text.lower()))
-            number.text = text
-            return number
-        if tag not in {"str", "timestamp"}:
+        if tag in {"int", "float"} and len(text) <= _LONGEST_NUMBER:
+            try:
+                return _written_int(text) if tag == "int" else _written_float(text)
+            except ValueError:  # only a tag can call such a thing a number
+                self._complain(node, "this is not a number", "remove the tag (!)")
+        elif tag not in {"str", "timestamp", "int", "float"}:
             self._complain(node, "a tag (!) has no meaning here", "remove it")
         return text
 
@@ -353,5 +257,11 @@ def _written_int(text: str) -> WrittenInt:
     digits = digits.lstrip("+-")
     base = {"0x": 16, "0o": 8, "0b": 2}.get(digits[:2], 10)
     number = WrittenInt(sign * int(digits[2:] if base != 10 else digits, base))
+    number.text = text
+    return number
+
+
+def _written_float(text: str) -> WrittenFloat:
+    number = WrittenFloat(re.sub(r"_|\.(?=[in])", "", text.lower()))
     number.text = text
     return number

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import enum
 import re
 from collections.abc import Iterable
@@ -25,6 +24,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, core_schema
 
 from labctl.config.document import WrittenFloat, WrittenInt
+from labctl.config.durations import duration_text as duration_text
+from labctl.config.durations import parse_duration as parse_duration
 from labctl.config.problems import did_you_mean, quote
 from labctl.smart_energy.eui64 import Eui64
 
@@ -149,7 +150,7 @@ Eui = Annotated[
 """An EUI-64 as its label has it."""
 
 
-class _Checked:
+class Checked:
     """A check that comes before pydantic's own, with its JSON Schema."""
 
     def parse(self, value: Any) -> Any:
@@ -172,7 +173,7 @@ class _Checked:
 
 
 @dataclass(frozen=True)
-class Octets(_Checked):
+class Octets(Checked):
     """A text that goes out over the air in at most `most` octets of UTF-8."""
 
     most: int
@@ -198,7 +199,7 @@ class Octets(_Checked):
 
 
 @dataclass(frozen=True)
-class Whole(_Checked):
+class Whole(Checked):
     """An integer between two limits, both included."""
 
     low: int
@@ -229,7 +230,7 @@ class Whole(_Checked):
 
 
 @dataclass(frozen=True)
-class Real(_Checked):
+class Real(Checked):
     """A number between two limits, both included."""
 
     low: float
@@ -261,142 +262,6 @@ def _plain(number: float) -> str:
 
 def _is_number(text: str) -> bool:
     return re.fullmatch(r"[+-]?\d+(\.\d+)?", text) is not None
-
-
-# -- time ---------------------------------------------------------------------------------------
-
-_UNITS_S = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}
-_DURATION = re.compile(r"(?:\s*\d+(?:\.\d+)?\s*(?:ms|s|min|h|d))+\s*")
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)")
-
-
-def parse_duration(text: str) -> datetime.timedelta:
-    """`10s`, `500ms`, `30min`, `24h`, `1d`, `1h30min`, or a bare number of seconds.
-
-    Raises `ValueError` with a sentence for the person who wrote it.
-    """
-    stripped = text.strip()
-    try:
-        if re.fullmatch(r"\d+(\.\d+)?", stripped):
-            return datetime.timedelta(seconds=float(stripped))
-        if _DURATION.fullmatch(stripped):
-            seconds = sum(float(n) * _UNITS_S[unit] for n, unit in _PART.findall(stripped))
-            return datetime.timedelta(seconds=seconds)
-    except OverflowError:
-        raise ValueError(f"{quote(text)} is longer than time can be counted") from None
-    if re.fullmatch(r"\d+(\.\d+)?\s*m", stripped):
-        minutes = stripped.removesuffix("m").strip()
-        raise ValueError(f"{quote(text)} is not a duration: did you mean '{minutes}min'?")
-    raise ValueError(f"{quote(text)} is not a duration: write 10s, 500ms, 30min, 24h or 1d")
-
-
-def duration_text(value: datetime.timedelta) -> str:
-    """The shortest form that `parse_duration` reads back: `30min`, `1h30min`, `500ms`."""
-    left = round(value / datetime.timedelta(milliseconds=1))
-    parts = []
-    for unit, size in (
-        ("d", 86_400_000),
-        ("h", 3_600_000),
-        ("min", 60_000),
-        ("s", 1000),
-        ("ms", 1),
-    ):
-        count, left = divmod(left, size)
-        if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts) or "0s"
-
-
-@dataclass(frozen=True)
-class Within(_Checked):
-    """A duration between two limits, both included."""
-
-    low: str
-    high: str
-
-    def parse(self, value: Any) -> datetime.timedelta:
-        """The value, or `wrong`."""
-        if isinstance(value, datetime.timedelta):
-            found = value
-        elif isinstance(value, bool) or not isinstance(value, int | float | str):
-            raise wrong("a duration is needed here", "write 10s, 500ms, 30min, 24h or 1d")
-        else:
-            try:
-                found = parse_duration(str(as_written(value)))
-            except ValueError as error:
-                what, _, mend = str(error).partition(": ")
-                raise wrong(what, mend) from None
-        if not parse_duration(self.low) <= found <= parse_duration(self.high):
-            raise wrong(
-                f"{duration_text(found)} is out of range: {self.low} to {self.high} is possible"
-            )
-        return found
-
-    def json_schema(self) -> dict[str, Any]:
-        """What editors are told."""
-        return {
-            "anyOf": [
-                {"type": "string", "pattern": r"^(\s*\d+(\.\d+)?\s*(ms|s|min|h|d))+\s*$"},
-                {"type": "number", "minimum": 0},
-            ],
-            "x-kind": f"duration, {self.low} to {self.high}",
-        }
-
-
-Duration = Annotated[datetime.timedelta, PlainSerializer(duration_text, return_type=str)]
-"""To be annotated further with `Within`."""
-
-
-def _instant(value: Any) -> datetime.datetime:
-    mend = "write date, time and zone: 2026-01-05T00:00:00Z"
-    if isinstance(value, datetime.datetime):
-        found = value
-    else:
-        try:
-            found = datetime.datetime.fromisoformat(value)
-        except (TypeError, ValueError):
-            raise wrong(f"{quote(value)} is not a date with a time", mend) from None
-    if found.tzinfo is None:
-        raise wrong(f"{quote(value)} does not say in which time zone", mend)
-    found = found.astimezone(datetime.UTC)
-    if not 2000 <= found.year < 2100:
-        raise wrong(f"the year {found.year} is out of range: 2000 to 2099 is possible")
-    return found
-
-
-def _instant_text(value: datetime.datetime) -> str:
-    return value.isoformat().replace("+00:00", "Z")
-
-
-Instant = Annotated[
-    datetime.datetime,
-    BeforeValidator(_instant),
-    PlainSerializer(_instant_text, return_type=str),
-    WithJsonSchema({"type": "string", "format": "date-time", "x-kind": "date, time and zone"}),
-]
-"""A point in time, with its zone; kept in UTC. Smart Energy counts from the year 2000."""
-
-
-def _time_of_day(value: Any) -> datetime.time:
-    text = as_written(value)
-    if isinstance(text, str) and re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
-        return datetime.time.fromisoformat(text)
-    raise wrong(f"{quote(value)} is not a time of day", "write 00:30 (UTC)")
-
-
-TimeOfDay = Annotated[
-    datetime.time,
-    BeforeValidator(_time_of_day),
-    PlainSerializer(lambda value: value.strftime("%H:%M"), return_type=str),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$",
-            "x-kind": "time of day, UTC",
-        }
-    ),
-]
-"""Hours and minutes, UTC."""
 
 
 def unique(values: Iterable[Any], *, what: str) -> None:

@@ -10,14 +10,12 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from labctl.config.fields import (
-    Duration,
     Eui,
     Name,
     Real,
     Strict,
     Text,
     Whole,
-    Within,
     as_written,
     choice,
     section,
@@ -26,6 +24,7 @@ from labctl.config.fields import (
 )
 from labctl.config.problems import quote
 from labctl.config.secrets import SecretReference, SecretSource
+from labctl.config.times import Duration, Within
 from labctl.events import DeviceKind
 
 VIRTUAL_PATH = "virtual"

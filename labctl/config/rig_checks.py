@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from labctl.config.document import Document
-from labctl.config.fields import duration_text
+from labctl.config.durations import duration_text
 from labctl.config.inventory import LAB_CA, Device, Driver, Inventory, Radio
 from labctl.config.inventory_checks import read_identity, read_install_code
 from labctl.config.problems import Problem, ProblemSeverity, did_you_mean, errors_of, quote

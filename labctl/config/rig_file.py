@@ -11,17 +11,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
 from labctl.config.fields import (
-    Duration,
     Eui,
-    Instant,
     Name,
     Octets,
     Real,
     Strict,
     Text,
-    TimeOfDay,
     Whole,
-    Within,
     as_written,
     choice,
     section,
@@ -29,6 +25,7 @@ from labctl.config.fields import (
 )
 from labctl.config.inventory import LAB_CA, Suites
 from labctl.config.problems import quote
+from labctl.config.times import Duration, Instant, TimeOfDay, Within
 from labctl.events import Band, PairingMethod
 
 

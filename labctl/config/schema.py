@@ -16,7 +16,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from labctl.config.clusters import CLUSTERS
-from labctl.config.fields import Strict, duration_text
+from labctl.config.durations import duration_text
+from labctl.config.fields import Strict
 from labctl.config.inventory import Inventory
 from labctl.config.rig_file import Rig
 

@@ -181,3 +181,16 @@ def test_completion_scripts_name_the_program(
 ) -> None:
     assert main(["completion", shell]) == ExitCode.PASS
     assert "_LABCTL_COMPLETE" in capsys.readouterr().out
+
+
+def test_a_broken_rig_is_an_error_with_all_its_problems(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = "tests/config/broken/rig-unknown-key-and-reference.yaml"
+    assert main(["rig", "show", path, "--json"]) == ExitCode.CONFIGURATION
+    shown = capsys.readouterr()
+    error = json.loads(shown.out)["error"]
+    assert error["exit_code"] == 78
+    assert error["where"] == f"{path}:3:14"
+    assert [problem["column"] for problem in error["problems"]] == [14, 27]
+    assert shown.err.count("error: ") == 2
