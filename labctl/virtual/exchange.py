@@ -33,6 +33,9 @@ Done = Callable[[Outcome, bool], None]
 """Called at the end with the outcome, and whether the acknowledgement had frame pending set."""
 
 ACK_PSDU_OCTETS = 5
+LATENCY_S = 150e-6
+"""What a MAC's processor needs at most before it counts its backoff."""
+
 _ACKS = tuple(
     tuple(mac.with_fcs(mac.ack(sequence, pending=pending)) for sequence in range(256))
     for pending in (False, True)
@@ -40,7 +43,7 @@ _ACKS = tuple(
 
 
 class Exchange:
-    """One frame, with all its attempts. Times are on the loop's clock, in seconds."""
+    """One attempt to send a frame; each repetition is another. Times: the loop's clock, s."""
 
     __slots__ = (
         "ack_end",
@@ -88,19 +91,17 @@ class Exchange:
     # -- CSMA-CA, unslotted (802.15.4 5.1.1.4) --------------------
 
     def begin(self, now: float) -> None:
-        """Start an attempt at `now`."""
-        self.backoffs = 0
-        self.exponent = MIN_BE
-        self.on_air = False
-        self.resolved = False
-        self.acker = None
-        self.ack_pending = False
+        """Start at `now`."""
         self._back_off(now)
 
     def _back_off(self, now: float) -> None:
         medium = self.medium
-        slots = int(medium.air.rng.random() * (1 << self.exponent))
-        self.assess_at = now + slots * medium.unit_backoff_s + medium.cca_s
+        drawn = medium.air.rng.random() * (1 << self.exponent)
+        slots = int(drawn)
+        # No two processors need the same time for the same thing: without that, radios that were
+        # woken by one event would count their slots in step for ever.
+        latency = (drawn - slots) * LATENCY_S
+        self.assess_at = now + slots * medium.unit_backoff_s + latency + medium.cca_s
         if medium.under_way == 1 and not medium.exchanges:
             self._take_off()
         else:
@@ -186,6 +187,8 @@ class Exchange:
             failed = self.wants_ack and not acked
             self.done(Outcome.NO_ACK if failed else Outcome.SENT, acked and self.ack_pending)
             return
-        self.attempts += 1
+        # What this attempt still disturbs is kept with it, so the next one is an object of its own.
+        again = radio.exchange = Exchange(medium, radio, self.psdu, self.done)
+        again.attempts = self.attempts + 1
         medium.retire(self)
-        self.begin(self.end + medium.ack_wait_s)
+        again.begin(self.end + medium.ack_wait_s)

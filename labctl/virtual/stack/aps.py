@@ -21,6 +21,7 @@ from labctl.virtual.frames.security import (
 )
 from labctl.virtual.stack.fragments import Reassembler, Reassembly
 from labctl.virtual.stack.nwk import MAX_PAYLOAD, NoRoute
+from labctl.virtual.stack.polling import EXPECTANT_S
 from labctl.virtual.stack.state import CounterGuard, LinkKey
 from labctl.virtual.stack.types import Indication, Status
 
@@ -46,8 +47,8 @@ class Outgoing:
         "finished",
         "frame",
         "index",
-        "link_key",
         "nwk",
+        "partner",
         "radius",
         "timer",
         "tries",
@@ -58,7 +59,7 @@ class Outgoing:
         destination: int,
         frame: ApsFrame,
         blocks: list[bytes],
-        link_key: LinkKey | None,
+        partner: Eui64 | None,
         radius: int,
         done: Confirm,
     ) -> None:
@@ -66,7 +67,7 @@ class Outgoing:
         self.frame = frame
         self.blocks = blocks
         self.index = 0
-        self.link_key = link_key
+        self.partner = partner  # whose link key protects it
         self.radius = radius
         self.done = done
         self.tries = 0
@@ -124,12 +125,13 @@ class Aps:
         destination: int,
         frame: ApsFrame,
         blocks: list[bytes],
-        link_key: LinkKey | None,
+        partner: Eui64 | None,
         radius: int,
         done: Confirm,
     ) -> None:
-        """Send a data frame; `done` gets the confirm, later."""
-        outgoing = Outgoing(destination, frame, blocks, link_key, radius, done)
+        """Send a data frame; `done` gets the confirm, later. `partner` has it secured with the link
+        key that is theirs at each attempt: key establishment may replace it in between."""
+        outgoing = Outgoing(destination, frame, blocks, partner, radius, done)
         if frame.ack_request:
             replaced = self._pending.get(frame.counter)
             if replaced is not None:  # the caller uses a counter again: the earlier one is over
@@ -146,7 +148,14 @@ class Aps:
             first = outgoing.index == 0
             frame.fragmentation = Fragmentation.FIRST if first else Fragmentation.PART
             frame.block = count if first else outgoing.index
-        octets = self._encode(frame, outgoing.blocks[outgoing.index], outgoing.link_key)
+        link_key: LinkKey | None = None
+        if outgoing.partner is not None:
+            link_key = self.state.link_keys.get(outgoing.partner)
+            if link_key is None:
+                outgoing.failure = Status.NO_KEY
+                outgoing.timer = self.loop.call_later(0, self._timed_out, outgoing)
+                return
+        octets = self._encode(frame, outgoing.blocks[outgoing.index], link_key)
 
         def sent(outcome: Outcome) -> None:
             self._sent(outgoing, outcome)
@@ -352,6 +361,7 @@ class Aps:
             self.counters["aps_fragment_refused"] += 1
             return
         self._acknowledge(block, index)
+        self.node.fast_poll(EXPECTANT_S)  # the next one follows
         if reassembly.complete:
             self._reassembler.forget(key)
             self._is_copy(key)
@@ -366,7 +376,7 @@ class Aps:
     def _acknowledge(
         self, indication: Indication, block: int | None = None, bitmap: int = 0xFF
     ) -> None:
-        """Send an APS acknowledgement, secured as the frame was (R22 2.2.8.4.3)."""
+        """Send an APS acknowledgement, secured as the frame was."""
         link_key = None
         if indication.aps_secured and indication.source_eui64 is not None:
             link_key = self.state.link_keys.get(indication.source_eui64)

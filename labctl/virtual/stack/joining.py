@@ -67,19 +67,13 @@ class Joining:
             )
 
         try:
+            node.mac.hold()
             radio.promiscuous = True
             node.mac.on_beacon = on_beacon
             for channel in channels:
                 radio.tune(page, channel)
                 radio.listen(True)
-                request = mac.MacFrame(
-                    mac.Kind.COMMAND,
-                    node.mac.next_sequence(),
-                    bytes((mac.Command.BEACON_REQUEST,)),
-                    mac.BROADCAST,
-                    mac.BROADCAST,
-                )
-                node.mac.send(request.encode(), lambda outcome, pending: None)
+                node.mac.request_beacons()
                 await node.sleep(self._scan_s(duration))
         finally:
             self._scan_over()
@@ -93,6 +87,7 @@ class Joining:
         radio = node.mac.radio
         peaks = {}
         try:
+            node.mac.hold()
             radio.promiscuous = True
             for channel in channels:
                 radio.tune(page, channel)
@@ -120,6 +115,7 @@ class Joining:
         node.mac.on_beacon = None
         node.mac.radio.promiscuous = False
         node.resume_radio()
+        node.mac.release()
 
     # -- association --------------------
 

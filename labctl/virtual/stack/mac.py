@@ -63,6 +63,8 @@ class Mac:
         self.on_beacon: Callable[[mac.MacFrame, int, int], None] | None = None
         self.on_association: Callable[[bytes, int, int], None] | None = None
         self._queue: deque[tuple[bytes | Callable[[], bytes], Sent]] = deque()
+        self._urgent: deque[tuple[bytes, Sent]] = deque()  # of a scan
+        self._held = False  # a scan has the radio: other frames wait
         self._sending: Sent | None = None
         self._busy = False
         self._indirect: dict[int | bytes, deque[Transaction]] = {}
@@ -83,6 +85,7 @@ class Mac:
                     each.timer.cancel()
         self._indirect.clear()
         self._queue.clear()
+        self._urgent.clear()
         self.radio.detach()
 
     def set_addresses(self, pan: int, short: int) -> None:
@@ -100,10 +103,31 @@ class Mac:
 
     def send(self, frame: bytes | Callable[[], bytes], sent: Sent) -> None:
         """Queue a frame (without FCS); a callable makes it when its turn comes."""
-        if self._busy:
+        if self._busy or self._held:
             self._queue.append((frame, sent))
         else:
             self._transmit(frame, sent)
+
+    def hold(self) -> None:
+        """A scan begins: only its own frames go out, until `release`."""
+        self._held = True
+
+    def release(self) -> None:
+        """The scan is over."""
+        self._held = False
+        self._next()
+
+    def request_beacons(self) -> None:
+        """Send a beacon request on the present channel (802.15.4 5.3.7), during a scan."""
+        frame = mac.MacFrame(
+            mac.Kind.COMMAND,
+            self.next_sequence(),
+            bytes((mac.Command.BEACON_REQUEST,)),
+            mac.BROADCAST,
+            mac.BROADCAST,
+        )
+        self._urgent.append((frame.encode(), _ignore))
+        self._next()
 
     def send_data(self, destination: int, payload: bytes, sent: Sent) -> None:
         """Queue a data frame to a short address of our PAN."""
@@ -142,10 +166,17 @@ class Mac:
         self._sending = None
         if outcome is not Outcome.SENT:
             self._counters["mac_tx_failed"] += 1
-        if self._queue:
-            self._transmit(*self._queue.popleft())
+        self._next()
         if sent is not None:
             sent(outcome, pending)
+
+    def _next(self) -> None:
+        if self._busy:
+            return
+        if self._urgent:
+            self._transmit(*self._urgent.popleft())
+        elif self._queue and not self._held:
+            self._transmit(*self._queue.popleft())
 
     # -- frames for sleeping children --------------------
 
@@ -324,3 +355,7 @@ class Mac:
                 if self._sleep_timer is not None:
                     self._poll_ends(Outcome.SENT, True)
                 self.on_association(source, short, status)
+
+
+def _ignore(outcome: Outcome, pending: bool) -> None:
+    """Nobody waits for this frame."""

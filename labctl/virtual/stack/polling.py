@@ -56,8 +56,9 @@ class Poller:
             self._schedule()
 
     def answered(self) -> None:
-        """Data came: that was probably what was waited for."""
-        self._fast_until = 0.0
+        """Data came: that was probably what was waited for, but for a straggler."""
+        last = self.loop.time() + 2 * self.node.short_poll_s
+        self._fast_until = min(self._fast_until, last)
 
     def again(self) -> None:
         """The parent has more: poll at once."""

@@ -146,7 +146,7 @@ class NodeState:
             addresses={
                 Eui64(eui64): _number(short) for eui64, short in stored["addresses"].items()
             },
-            children={Eui64(eui64): dict(child) for eui64, child in stored["children"].items()},
+            children={Eui64(eui64): _child(child) for eui64, child in stored["children"].items()},
             alternate_network_key=_key(stored["alternate_network_key"]),
             alternate_key_sequence=_number(stored["alternate_key_sequence"], 255),
             bindings=[bytes.fromhex(each).hex() for each in stored["bindings"]],
@@ -224,6 +224,15 @@ def _number(value: Any, most: int = 0xFFFF) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
         raise ValueError("a number is out of range")
     return value
+
+
+def _child(stored: Any) -> dict[str, Any]:
+    return {
+        "nwk": _number(stored["nwk"]),
+        "capability": _number(stored["capability"], 255),
+        "rx_on_when_idle": bool(stored["rx_on_when_idle"]),
+        "timeout": _number(stored["timeout"], 14),
+    }
 
 
 def _key(text: Any) -> bytes:
