@@ -108,6 +108,7 @@ class ScriptedHub:
     drop_after: int | None = None  # hear nothing after so many metering requests
     delay_s: float = 0.02
     new_network_key: bool = False  # changed while the device was away
+    wait_s: int = 10  # what its Terminate asks for
 
     def __post_init__(self) -> None:
         self.servers: dict[int, list[int]] = {
@@ -273,6 +274,7 @@ class ScriptedHub:
                 own_eui64=HUB,
                 partner=DEVICE,
                 random_octets=random.Random(self.key_machines).randbytes,
+                wait_s=self.wait_s,
             )
         assert self.machine is not None
         out = []

@@ -365,6 +365,29 @@ def test_a_hub_that_terminates_is_tried_ten_times_and_then_left_in_peace() -> No
     assert device.observations.counts[What.JOINED] == 1
 
 
+def test_a_terminate_is_waited_for_as_long_as_it_asks() -> None:
+    hub = a_hub(identities={}, wait_s=120)
+    device = a_device(hub)
+    play(hub, device, 900)
+    gaps = [b - a for a, b in pairwise(times(device, What.KEY_FAILED))]
+    assert len(gaps) > 4
+    assert all(120 <= gap < 122 for gap in gaps)
+
+
+def test_a_lost_parent_starts_the_search() -> None:
+    hub = a_hub()
+    device = a_device(hub)
+
+    async def silence() -> None:
+        await asyncio.sleep(300)
+        device.node.listener.parent_lost()  # type: ignore[union-attr]
+
+    play(hub, device, 400, silence)
+    assert [seen.detail for seen in device.observations.of(What.NETWORK_LOST)] == ["parent lost"]
+    assert device.observations.counts[What.REJOINED] == 1
+    assert device.observations.reads["electricity"].lost <= 1
+
+
 def test_a_partner_that_falls_silent_in_key_establishment_is_timed_out() -> None:
     hub = a_hub(deaf_to={0x0800})
     hub.zdo = lambda _d, _c, _b: b"\x00\x00\x00\x01\x01"  # type: ignore[method-assign]

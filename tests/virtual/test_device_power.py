@@ -256,6 +256,25 @@ def test_what_is_shown_is_raw_times_multiplier_by_divisor(scaling: tuple[int, in
     run(main(), fast=True)
 
 
+def test_off_the_network_a_read_fails_at_once() -> None:
+    hub = a_hub()
+    device = a_device(hub, schedules=[])
+
+    async def main() -> None:
+        await _for(device.power_on, 60)
+        node = device.node
+        assert isinstance(node, FakeNode)
+        node.state.joined = False
+        port = device._client.port  # type: ignore[union-attr]
+        before = asyncio.get_running_loop().time()
+        with pytest.raises(NoAnswer, match="not-joined"):
+            await port.read(Peer(0, 2), 0x0702, (0x0000,))
+        assert asyncio.get_running_loop().time() == before
+        await device.power_off()
+
+    run(main(), fast=True)
+
+
 def test_an_answer_from_another_node_is_not_taken() -> None:
     hub = a_hub()
     device = a_device(hub, schedules=[])
