@@ -17,6 +17,7 @@ from labctl.events import Event, Verdict
 from labctl.record.verdict import Assessment
 from labctl.rig.loop import run
 from labctl.rig.session import RigSession, open_rig
+from labctl.rig.state_folder import forget_virtual_rig
 
 _EXIT_CODES = {
     Verdict.PASS: ExitCode.PASS,
@@ -31,12 +32,14 @@ _EXIT_CODES = {
 class BenchOptions:
     """How a bench run is to go. `duration` None runs until somebody interrupts it.
 
-    `seed`, `capture` (a pcap file) and `keys` (Wireshark's key table, mode 0600) are for virtual
+    `fresh` lets a virtual rig forget its stick's and its devices' memories first. `seed`,
+    `capture` (a pcap file) and `keys` (Wireshark's key table, mode 0600) are for virtual
     rigs; `real_time` lets a virtual rig run at the wall's pace.
     """
 
     database: Path
     duration: timedelta | None
+    fresh: bool = False
     seed: int | None = None
     capture: Path | None = None
     keys: Path | None = None
@@ -73,6 +76,8 @@ def run_bench(
     interrupt (SIGINT, SIGTERM) ends the run in good order; where no `duration` was asked for, that
     is how a run ends, and the verdict counts.
     """
+    if options.fresh and loaded.is_virtual:
+        forget_virtual_rig(loaded.inventory_path, loaded.name)
     return run(loaded, _bench(loaded, options, subscribers), real_time=options.real_time)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labctl.cli.arguments import RIG, database_option, inventory_option, reports_option
+from labctl.cli.logs import configure_logging
 from labctl.cli.output import Output, examples, output_options
 from labctl.config.paths import chosen_inventory, find_rig, locate_database, locate_reports
 
@@ -30,7 +31,7 @@ class Duration(click.ParamType[timedelta]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> timedelta:
         """Parse it, or fail with what is possible."""
-        from labctl.config.fields import parse_duration
+        from labctl.config.durations import parse_duration
 
         if isinstance(value, timedelta):
             return value
@@ -130,21 +131,20 @@ def bench(
     from labctl.bench.board import Board
     from labctl.bench.run import BenchOptions, run_bench
     from labctl.report import write_report
-    from labctl.rig.state_folder import forget_virtual_rig
 
     database_path = locate_database(database, loaded.inventory_path).path
     reports_path = locate_reports(reports, loaded.inventory_path).path
     duration = duration or loaded.bench_duration
-    if fresh:
-        forget_virtual_rig(loaded.inventory_path, loaded.name)
     board = Board()
-    view, context = _view(output, board, duration, plain=plain)
+    view, context, echo = _view(output, board, duration, plain=plain)
+    configure_logging(output.verbosity, echo)
     with context:
         result = run_bench(
             loaded,
             BenchOptions(
                 database=database_path,
                 duration=duration,
+                fresh=fresh,
                 seed=seed,
                 capture=capture,
                 keys=keys,
@@ -176,21 +176,21 @@ def _only_for_virtual_rigs(virtual: bool, given: dict[str, bool]) -> None:
 
 def _view(
     output: Output, board: Board, duration: timedelta | None, *, plain: bool
-) -> tuple[Callable[[Event], None], AbstractContextManager[object]]:
-    """The live view on a terminal; lines where there is none, or where they were asked for."""
+) -> tuple[Callable[[Event], None], AbstractContextManager[object], Callable[[str], None]]:
+    """The live view on a terminal; lines where there is none, or where they were asked for.
+
+    The last of the three prints a line of text beside the view.
+    """
     from labctl.bench.plain import PlainView
 
     interactive = sys.stdout.isatty() and sys.stderr.isatty() and not plain and not output.json
     if not interactive or output.verbosity < 0:
-        return PlainView(board, output.message), nullcontext()
+        return PlainView(board, output.message), nullcontext(), output.message
     from labctl.bench.live import LiveView
 
-    live = LiveView(
-        board,
-        output.console(err=True),
-        duration_s=duration.total_seconds() if duration else None,
-    )
-    return live, live
+    console = output.console(err=True)
+    live = LiveView(board, console, duration_s=duration.total_seconds() if duration else None)
+    return live, live, console.print
 
 
 def _as_json(result: BenchResult, database: Path, files: list[Path]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import time
 
+from labctl.config.inventory import Behaviour as BehaviourEntry
 from labctl.config.resolved import DeviceUnderTest, LoadedRig
 from labctl.config.resolved import ReadSchedule as DeclaredSchedule
 from labctl.config.rig_file import ElectricityMeter as ElectricityEntry
@@ -109,6 +110,20 @@ def device_schedules(
             endpoint=1 if schedule.on_hub else schedule.endpoint,
         )
         for schedule in device.schedules
+    )
+
+
+def behaviour(entry: BehaviourEntry) -> virtual.Behaviour:
+    """How a virtual device misbehaves, if it does."""
+    return virtual.Behaviour(
+        start_delay_s=entry.start_delay.total_seconds(),
+        wrong_install_code=entry.wrong_install_code,
+        ignore_permit_bit=entry.ignore_permit_bit,
+        foreign_certificate=entry.foreign_certificate,
+        reads_before_key_establishment=entry.reads_before_key_establishment,
+        writes_attribute=entry.writes_attribute,
+        silent_after_s=entry.silent_after.total_seconds() if entry.silent_after else None,
+        clock_ppm=entry.clock_ppm,
     )
 
 

@@ -21,6 +21,9 @@ from labctl.smart_energy.lab_ca import LabCertificateAuthority
 ISSUER = Eui64("4c:41:42:43:54:4c:43:41")
 """The issuer that lab certificates name: the letters LABCTLCA."""
 
+FOREIGN_ISSUER = Eui64("46:4f:52:45:49:47:4e:43")
+"""The issuer of certificates that the hub is not to trust: the letters FOREIGNC."""
+
 _FORMAT = 1
 
 
@@ -31,8 +34,15 @@ class LabAuthority:
     file cannot be read, understood or written.
     """
 
-    def __init__(self, path: Path, random_octets: Callable[[int], bytes] = os.urandom) -> None:
+    def __init__(
+        self,
+        path: Path,
+        random_octets: Callable[[int], bytes] = os.urandom,
+        *,
+        issuer: Eui64 = ISSUER,
+    ) -> None:
         self._path = path
+        self._issuer = issuer
         self._random_octets = random_octets
         self._authorities: dict[int, LabCertificateAuthority] = {}
         self._issued: dict[tuple[int, Eui64], Identity] = {}
@@ -46,7 +56,7 @@ class LabAuthority:
             return known
         authority = self._authorities.get(suite)
         if authority is None:
-            authority = LabCertificateAuthority.generate(suite, ISSUER, self._random_octets)
+            authority = LabCertificateAuthority.generate(suite, self._issuer, self._random_octets)
             self._authorities[suite] = authority
         identity = authority.issue(subject, self._random_octets)
         self._issued[suite, subject] = identity

@@ -42,13 +42,13 @@ from labctl.radio.ezsp import EzspCoordinator, EzspPort
 from labctl.record.queries import last_rig_time_us, load_run
 from labctl.record.recorder import Recorder
 from labctl.record.verdict import Assessment, assess
-from labctl.rig.assembly import device_schedules, hub_settings, meters
-from labctl.rig.authority import LabAuthority
+from labctl.rig.assembly import behaviour, device_schedules, hub_settings, meters
+from labctl.rig.authority import FOREIGN_ISSUER, LabAuthority
 from labctl.rig.state_folder import StateFolder
 from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.identity import Identity
 from labctl.virtual.bench import DeviceInTheRoom, VirtualBench
-from labctl.virtual.devices import Behaviour
+from labctl.virtual.devices import Kind
 from labctl.virtual.frames.tap import write_wireshark_keys
 from labctl.virtual.propagation import Propagation
 
@@ -247,6 +247,7 @@ async def _put_together(
         authority_path = folder.rig / "lab-ca.json"
         origin_s = round(virtual.start.timestamp())
     authority = LabAuthority(authority_path, random_octets)
+    foreign = LabAuthority(folder.rig / "foreign-ca.json", random_octets, issuer=FOREIGN_ISSUER)
     path, shown_path = loaded.radio.path, None
     if virtual is not None:
         assert chosen_seed is not None
@@ -258,7 +259,7 @@ async def _put_together(
                 exponent=virtual.environment.path_loss_exponent,
                 shadowing_db=virtual.environment.shadowing_db,
             ),
-            devices=[_in_the_room(loaded, device, authority) for device in loaded.devices],
+            devices=[_in_the_room(loaded, device, authority, foreign) for device in loaded.devices],
             now_us=clock.now_us,
         )
         stack.push_async_callback(bench.stop)
@@ -317,21 +318,25 @@ def _hub_identities(
 
 
 def _in_the_room(
-    loaded: LoadedRig, device: DeviceUnderTest, authority: LabAuthority
+    loaded: LoadedRig, device: DeviceUnderTest, authority: LabAuthority, foreign: LabAuthority
 ) -> DeviceInTheRoom:
     virtual = device.device.virtual
     assert virtual is not None  # the configuration refuses real devices on a virtual radio
+    if device.kind.value not in {kind.value for kind in Kind}:
+        raise ConfigurationError(
+            f"there is no virtual {device.kind.value}, which {device.name} is to be",
+            where=str(loaded.inventory_path),
+            mend=f"virtual devices are {' or '.join(Kind)}",
+        )
+    issuer = foreign if virtual.behaviour.foreign_certificate else authority
     return DeviceInTheRoom(
         name=device.name,
         kind=device.kind.value,
         eui64=device.eui64,
         install_code=device.install_code,
-        identities={suite: authority.identity(suite, device.eui64) for suite in virtual.suites},
+        identities={suite: issuer.identity(suite, device.eui64) for suite in virtual.suites},
         position=virtual.position,
-        behaviour=Behaviour(
-            wrong_install_code=virtual.behaviour.wrong_install_code,
-            start_delay_s=virtual.behaviour.start_delay.total_seconds(),
-        ),
+        behaviour=behaviour(virtual.behaviour),
         schedules=device_schedules(loaded, device),
     )
 
