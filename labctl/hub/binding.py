@@ -105,24 +105,22 @@ class BindingTable:
         if not data:
             return None  # not even a transaction number to answer with
         sequence, body = data[0], data[1:]
-        if cluster_id in (BIND, UNBIND):
-            status, refusal = self._bind(cluster_id, body, sender, authorised)
+        if cluster_id not in (BIND, UNBIND, MGMT_BIND):
+            status, refusal = NOT_SUPPORTED, f"ZDO request 0x{cluster_id:04X} is not supported"
+        elif not authorised:
+            status, refusal = NOT_AUTHORIZED, "binding request before key establishment"
         elif cluster_id == MGMT_BIND:
             return self._list(sequence, body)
         else:
-            status, refusal = NOT_SUPPORTED, f"ZDO request 0x{cluster_id:04X} is not supported"
+            status, refusal = self._bind(cluster_id, body, sender)
         return ZdoAnswer(cluster_id | RESPONSE, bytes((sequence, status)), status, refusal)
 
-    def _bind(
-        self, cluster_id: int, body: bytes, sender: Eui64, authorised: bool
-    ) -> tuple[int, str]:
+    def _bind(self, cluster_id: int, body: bytes, sender: Eui64) -> tuple[int, str]:
         if len(body) < _BIND.size:
             return INV_REQUEST, "malformed (un)bind request"
         source, endpoint, cluster, mode, partner, partner_endpoint = _BIND.unpack_from(body)
         if mode != _UNICAST:
             return NOT_SUPPORTED, "the hub does not bind to groups"
-        if not authorised:
-            return NOT_AUTHORIZED, "bind before key establishment"
         binding = Binding(endpoint, cluster, Eui64.from_little_endian(partner), partner_endpoint)
         if Eui64.from_little_endian(source) != self._own:
             return NOT_SUPPORTED, "the binding's source is not the hub"

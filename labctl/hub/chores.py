@@ -22,7 +22,7 @@ class Chores:
     def later(self, seconds: float, what: Callable[[], None]) -> Callable[[], None]:
         """Call `what` after `seconds`; the returned function prevents it."""
         if self._over:
-            return _nothing
+            return nothing
 
         def due() -> None:
             self._timers.discard(timer)
@@ -69,5 +69,5 @@ class Chores:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _nothing() -> None:
-    pass
+def nothing() -> None:
+    """Prevents nothing."""

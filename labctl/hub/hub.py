@@ -7,25 +7,14 @@ from functools import partial
 
 from labctl.clock import Clock
 from labctl.errors import ConfigurationError, DeliveryError, RigError
-from labctl.events import (
-    DeviceSeen,
-    Direction,
-    EventBus,
-    LinkSample,
-    Note,
-    PairingArmed,
-    PairingRemoved,
-    RadioLost,
-    RadioUp,
-    Refused,
-    Severity,
-)
-from labctl.hub import binding, zcl
-from labctl.hub import frames as zcl_frames
+from labctl.events import EventBus, PairingArmed, PairingRemoved, RadioLost, Severity
+from labctl.hub import binding, causes
+from labctl.hub import frames as zcl
 from labctl.hub.binding import BindingTable
 from labctl.hub.chores import Chores
 from labctl.hub.device_log import Device, DeviceLog
-from labctl.hub.endpoints import build_endpoints
+from labctl.hub.endpoints import Endpoint, build_endpoints
+from labctl.hub.eviction import Eviction
 from labctl.hub.frames import Frame, MalformedFrame
 from labctl.hub.identify import Identification
 from labctl.hub.inbox import Inbox, Work
@@ -34,8 +23,10 @@ from labctl.hub.key_establishment import CLUSTER_ID as KEY_ESTABLISHMENT
 from labctl.hub.key_establishment import KeyEstablishments
 from labctl.hub.keys import Keys
 from labctl.hub.reads import ReadBook
+from labctl.hub.reporter import Reporter
 from labctl.hub.settings import HubSettings, PairingRequest
-from labctl.hub.trust_centre import NOT_IN_THE_LOG, TrustCentre
+from labctl.hub.trust_centre import TrustCentre
+from labctl.hub.zcl import Dispatcher
 from labctl.meters import Meter
 from labctl.radio.coordinator import (
     Coordinator,
@@ -49,8 +40,7 @@ from labctl.smart_energy.cbke import Identity
 from labctl.smart_energy.eui64 import Eui64
 
 _ZDO_PROFILE = 0x0000
-_FIRST_DATA_CLUSTER = 0x0700
-_LAST_DATA_CLUSTER = 0x070F
+_DATA_CLUSTERS = range(0x0700, 0x0710)
 
 
 class Hub(CoordinatorListener):
@@ -78,9 +68,11 @@ class Hub(CoordinatorListener):
         self._coordinator = coordinator
         self._bus = bus
         self._clock = clock
-        self._identities = {suite: identities[suite] for suite in settings.suites}
+        self._identities = _of_suites(identities, settings.suites)
         self._random_octets = random_octets
-        self._chores = Chores(self._bug)
+        self._reporter = Reporter(bus, clock)
+        self._chores = Chores(self._task_failed)
+        self._keys = Keys(coordinator)
         self._log = DeviceLog(settings.network.max_devices)
         self._known = {device.eui64: device for device in settings.devices}
         for logged in settings.devices:
@@ -88,17 +80,19 @@ class Hub(CoordinatorListener):
         self._inboxes: dict[str, Inbox] = {}
         try:
             self._endpoints = build_endpoints(settings, meters, clock.now_us())
-            self._reads = ReadBook(
-                settings.schedules, {e.name: e.number for e in self._endpoints.values()}
-            )
+            self._reads = ReadBook(settings.schedules, _numbers(self._endpoints))
         except ValueError as error:
             raise ConfigurationError(str(error), mend="correct the rig file") from error
-        self._dispatcher = zcl.Dispatcher(
-            settings, self._endpoints, self._reads, bus, clock, self._own_answer
-        )
-        self._keys = Keys(coordinator)
         self._identification = Identification(
-            coordinator, bus, clock, self._chores, settings.patience
+            coordinator, self._reporter, self._chores, settings.patience
+        )
+        self._dispatcher = Dispatcher(
+            settings,
+            self._endpoints,
+            self._reads,
+            self._reporter,
+            own_answer=self._own_answer,
+            served=self._served,
         )
         self._radio: RadioState | None = None
         self._lost = False
@@ -117,15 +111,21 @@ class Hub(CoordinatorListener):
             raise
 
     async def _take_over(self, radio: RadioState) -> None:
-        self._check_identities(radio)
-        book = JoinBook(self._bus, self._clock, radio)
+        """Everything that has to wait for the radio's address."""
+        for suite, identity in self._identities.items():
+            if identity.subject != radio.eui64:
+                raise ConfigurationError(
+                    f"the suite {suite} certificate is of {identity.subject}, "
+                    f"the radio is {radio.eui64}",
+                    where=radio.name,
+                    mend="use the certificate of this radio, or let the lab CA issue one",
+                )
         self._trust_centre = TrustCentre(
             log=self._log,
-            book=book,
-            keys=self._keys,
+            book=JoinBook(self._bus, self._clock, radio),
+            eviction=Eviction(self._coordinator, self._keys, self._reporter, self._chores),
             coordinator=self._coordinator,
-            bus=self._bus,
-            clock=self._clock,
+            reporter=self._reporter,
             chores=self._chores,
             patience=self._settings.patience,
             authorised=self._identification.soon,
@@ -138,72 +138,38 @@ class Hub(CoordinatorListener):
             coordinator=self._coordinator,
             keys=self._keys,
             trust_centre=self._trust_centre,
-            bus=self._bus,
-            clock=self._clock,
+            reporter=self._reporter,
             chores=self._chores,
-            enqueue=self._enqueue,
+            enqueue=partial(self._enqueue, droppable=False),
         )
         strangers = await self._keys.resume(self._log)
-        self._announce(radio, strangers)
-        self._radio = radio
-
-    def _check_identities(self, radio: RadioState) -> None:
-        for suite, identity in self._identities.items():
-            if identity.subject != radio.eui64:
-                raise ConfigurationError(
-                    f"the suite {suite} certificate is of {identity.subject}, "
-                    f"the radio is {radio.eui64}",
-                    where=radio.name,
-                    mend="use the certificate of this radio, or let the lab CA issue one",
-                )
-
-    def _announce(self, radio: RadioState, strangers: list[Eui64]) -> None:
-        now_us = self._clock.now_us()
-        self._bus.emit(
-            RadioUp(
-                at_us=now_us,
-                name=radio.name,
-                driver=radio.driver,
-                band=radio.band,
-                path=radio.path,
-                eui64=radio.eui64,
-                page=radio.page,
-                channel=radio.channel,
-                pan_id=radio.pan_id,
-                extended_pan_id=radio.extended_pan_id,
-                resumed=radio.resumed,
-                tx_power_dbm=radio.tx_power_dbm,
-                serial_number=radio.serial_number,
-                manufacturer=radio.manufacturer,
-                model=radio.model,
-                firmware=radio.firmware,
-                protocol_version=radio.protocol_version,
-            )
-        )
+        self._reporter.radio_up(radio)
         for device in self._log:
-            self._device_seen(device)
-        for declaration in self._reads.declarations(now_us):
+            self._reporter.device_declared(device)
+        for declaration in self._reads.declarations(self._clock.now_us()):
             self._bus.emit(declaration)
         for stranger in strangers:
-            self._note("key-of-unlisted-device", Severity.WARNING, stranger)
+            self._reporter.note("key-of-unlisted-device", Severity.WARNING, stranger)
+        self._radio = radio
 
     async def stop(self) -> None:
         """End joins and windows, and stop the radio. Safe to call twice."""
-        if self._radio is not None and not self._lost:
-            self._radio = None
-            try:
+        running, self._radio = self._radio is not None and not self._lost, None
+        try:
+            await self._chores.cancel()
+            if running:
+                await self._key_establishments.close()
                 await self._trust_centre.close()
-            except RigError as error:
-                self._note("radio-error", Severity.ERROR, cause=error.what)
-        self._radio = None
-        await self._chores.cancel()
-        await self._coordinator.stop()
+        except RigError as error:
+            self._reporter.note("radio-error", Severity.ERROR, cause=error.what)
+        finally:
+            await self._coordinator.stop()
 
     # -- pairing ----------------------------------------------------------------------------------
 
     @property
     def radio(self) -> RadioState:
-        """The radio as it runs; only between `start` and `stop`."""
+        """The radio as it runs. Raises `RigError` before `start` and after `stop`."""
         if self._radio is None:
             raise RigError("the hub is not running")
         return self._radio
@@ -215,7 +181,7 @@ class Hub(CoordinatorListener):
 
     def endpoint_of(self, name: str) -> int:
         """The endpoint of the meter of that name, or of `HUB`. Raises `KeyError`."""
-        return {e.name: e.number for e in self._endpoints.values()}[name]
+        return _numbers(self._endpoints)[name]
 
     async def pair(self, request: PairingRequest) -> None:
         """Let a device in: its install-code key into the radio, joining open for the window.
@@ -224,16 +190,9 @@ class Hub(CoordinatorListener):
         what comes of it are events. Raises `ConfigurationError` for a device that nobody
         described, `RigError` when the log is full or the radio fails.
         """
-        logged = request.device or self._known.get(request.eui64)
-        device = self._log.get(request.eui64)
-        if device is None:
-            if logged is None:
-                raise ConfigurationError(
-                    f"{request.eui64} is not in the device log",
-                    mend="give the device with the request, or put it into the rig file",
-                )
-            device = self._log.add(logged)
-            self._device_seen(device)
+        if self._radio is None:
+            raise RigError("the hub is not running")
+        device = self._log.get(request.eui64) or self._enter(request)
         self._trust_centre.opened(device)
         await self._keys.install_code_key(device)
         self._bus.emit(
@@ -248,6 +207,18 @@ class Hub(CoordinatorListener):
         )
         await self._trust_centre.windows.open(device, request.window_s)
 
+    def _enter(self, request: PairingRequest) -> Device:
+        """A new entry of the device log."""
+        logged = request.device or self._known.get(request.eui64)
+        if logged is None:
+            raise ConfigurationError(
+                f"{request.eui64} is not in the device log",
+                mend="give the device with the request, or put it into the rig file",
+            )
+        device = self._log.add(logged)
+        self._reporter.device_declared(device)
+        return device
+
     async def unpair(self, eui64: Eui64, reason: str) -> None:
         """Remove a device from the network and from the log. Raises `RigError`."""
         device = self._log.get(eui64)
@@ -259,7 +230,7 @@ class Hub(CoordinatorListener):
             try:
                 await self._coordinator.remove_device(device.eui64, device.nwk)
             except RigError as error:
-                self._note("not-removed", Severity.WARNING, eui64, cause=error.what)
+                self._reporter.note("not-removed", Severity.WARNING, eui64, cause=error.what)
         await self._keys.erase(device)
         self._bindings.forget(device.eui64)
         self._log.remove(device)
@@ -270,7 +241,8 @@ class Hub(CoordinatorListener):
 
     def packet_received(self, packet: Incoming) -> None:
         """A packet arrived. Never raises, whatever is in it."""
-        if self._radio is None:
+        radio = self._radio
+        if radio is None:
             return
         device = self._sender(packet)
         if device is None:
@@ -278,13 +250,13 @@ class Hub(CoordinatorListener):
             return
         now_us = self._clock.now_us()
         if not packet.broadcast:
-            self._sample(device, packet, now_us)
-        if packet.profile_id == _ZDO_PROFILE:
-            if packet.cluster_id == binding.DEVICE_ANNOUNCE:
-                self._announced(packet)
-                return
-        else:
+            device.lqi = packet.lqi
+            self._reporter.sample(device, packet, radio, now_us)
+        if packet.profile_id != _ZDO_PROFILE:
             device.endpoint = packet.source_endpoint
+        elif packet.cluster_id == binding.DEVICE_ANNOUNCE:
+            self._announced(device, packet)
+            return
         self._trust_centre.heard(device, secured=packet.aps_encrypted)
         if packet.aps_encrypted:
             self._key_establishments.heard_secured(device)
@@ -302,10 +274,12 @@ class Hub(CoordinatorListener):
             self._trust_centre.left(device)
 
     def connection_lost(self, cause: str) -> None:
-        """The radio is gone: infrastructure."""
-        name = self._radio.name if self._radio is not None else "radio"
+        """The radio is gone: infrastructure, and the end of whatever was under way."""
+        if self._lost or self._radio is None:
+            return
         self._lost = True
-        self._bus.emit(RadioLost(at_us=self._clock.now_us(), name=name, cause=cause))
+        self._bus.emit(RadioLost(at_us=self._clock.now_us(), name=self._radio.name, cause=cause))
+        self._trust_centre.radio_lost(cause)
 
     def _sender(self, packet: Incoming) -> Device | None:
         if packet.eui64 is None:
@@ -315,81 +289,48 @@ class Hub(CoordinatorListener):
             self._log.moved(device, packet.nwk)
         return device
 
-    def _announced(self, packet: Incoming) -> None:
+    def _announced(self, device: Device, packet: Incoming) -> None:
+        """A device may announce itself and nobody else."""
         announce = binding.parse_announce(packet.data)
-        device = self._log.get(announce.eui64) if announce is not None else None
-        if announce is not None and device is not None:
-            self._trust_centre.announced(device, announce.nwk)
-
-    def _sample(self, device: Device, packet: Incoming, now_us: int) -> None:
-        radio = self.radio
-        device.lqi = packet.lqi
-        self._bus.emit(
-            LinkSample(
-                at_us=now_us,
-                eui64=device.eui64,
-                radio=radio.name,
-                direction=Direction.TO_HUB,
-                page=radio.page,
-                channel=radio.channel,
-                lqi=packet.lqi,
-                rssi_dbm=packet.rssi_dbm,
-            )
-        )
+        if announce is None or (announce.eui64, announce.nwk) != (device.eui64, packet.nwk):
+            cause = "malformed Device_annce" if announce is None else "Device_annce of another"
+            self._reporter.refused(device.eui64, "zdo", cause, packet=packet)
+            return
+        self._trust_centre.announced(device, announce.nwk)
 
     def _refuse_stranger(self, packet: Incoming) -> None:
         if packet.broadcast:
             return  # others' Device_annce and discovery pass by here; the join was recorded
         if packet.eui64 is None:
-            self._note("unknown-sender", Severity.WARNING, nwk=packet.nwk)
+            self._reporter.note("unknown-sender", Severity.WARNING, nwk=packet.nwk)
             return
-        self._bus.emit(
-            Refused(
-                at_us=self._clock.now_us(),
-                eui64=packet.eui64,
-                layer="nwk",
-                cause=NOT_IN_THE_LOG,
-                endpoint=packet.destination_endpoint,
-                cluster_id=packet.cluster_id,
-            )
-        )
+        self._reporter.refused(packet.eui64, "nwk", causes.NOT_IN_THE_LOG, packet=packet)
 
     # -- one device's work ------------------------------------------------------------------------
 
-    def _enqueue(self, device: Device, work: Work) -> None:
+    def _enqueue(self, device: Device, work: Work, *, droppable: bool = True) -> None:
         inbox = self._inboxes.get(device.eui64)
         if inbox is None:
             inbox = self._inboxes[device.eui64] = Inbox(
                 self._chores, self._settings.queue_limit, partial(self._dropped, device)
             )
-        inbox.put(work)
+        inbox.put(work, droppable=droppable)
 
     async def _handle(self, device: Device, packet: Incoming, received_us: int) -> None:
         if self._log.get(device.eui64) is not device:
             return  # unpaired while it waited
         if packet.profile_id == _ZDO_PROFILE:
             answers = self._zdo(device, packet)
+        elif (frame := _key_establishment_frame(packet)) is not None:
+            await self._key_establishments.received(device, packet, frame)
+            return
         else:
-            frame = self._key_establishment_frame(packet)
-            if frame is not None:
-                await self._key_establishments.received(device, packet, frame)
-                return
             answers = self._dispatcher.handle(device, packet, received_us)
-            if answers and device.authorised:
-                data = _FIRST_DATA_CLUSTER <= packet.cluster_id <= _LAST_DATA_CLUSTER
-                self._trust_centre.progressed(device, read=data)
-                self._identification.soon(device)
+        if answers and device.authorised:
+            self._trust_centre.progressed(device, read=False)
+            self._identification.soon(device)
         for answer in answers:
             await self._send(device, answer)
-
-    def _key_establishment_frame(self, packet: Incoming) -> Frame | None:
-        if packet.cluster_id != KEY_ESTABLISHMENT:
-            return None
-        try:
-            frame = zcl_frames.parse(packet.data)
-        except MalformedFrame:
-            return None  # the dispatcher refuses and records it
-        return frame if self._key_establishments.wants(packet, frame) else None
 
     def _zdo(self, device: Device, packet: Incoming) -> list[Outgoing]:
         if packet.broadcast:
@@ -397,21 +338,11 @@ class Hub(CoordinatorListener):
         answer = self._bindings.answer(
             packet.cluster_id, packet.data, device.eui64, authorised=device.authorised
         )
-        if device.authorised:
-            self._trust_centre.progressed(device, read=False)
         if answer is None:
             return []
         if answer.refusal:
-            self._bus.emit(
-                Refused(
-                    at_us=self._clock.now_us(),
-                    eui64=device.eui64,
-                    layer="zdo",
-                    cause=answer.refusal,
-                    endpoint=0,
-                    cluster_id=packet.cluster_id,
-                    status=answer.status,
-                )
+            self._reporter.refused(
+                device.eui64, "zdo", answer.refusal, packet=packet, status=answer.status
             )
         return [
             Outgoing(
@@ -428,7 +359,7 @@ class Hub(CoordinatorListener):
         try:
             await self._coordinator.send(packet)
         except DeliveryError as error:
-            self._note(
+            self._reporter.note(
                 "answer-not-delivered",
                 Severity.WARNING,
                 device.eui64,
@@ -438,55 +369,50 @@ class Hub(CoordinatorListener):
                 endpoint=packet.source_endpoint,
             )
         except RigError as error:
-            self._note("radio-error", Severity.ERROR, device.eui64, cause=error.what)
+            self._reporter.note("radio-error", Severity.ERROR, device.eui64, cause=error.what)
 
-    def _own_answer(self, device: Device, packet: Incoming, frame: Frame) -> bool:
-        if (
-            packet.cluster_id == KEY_ESTABLISHMENT
-            and frame.command_id == zcl_frames.DEFAULT_RESPONSE
-        ):
+    def _served(self, device: Device, cluster_id: int) -> None:
+        if cluster_id in _DATA_CLUSTERS:
+            self._trust_centre.progressed(device, read=True)
+
+    def _own_answer(self, device: Device, packet: Incoming, frame: Frame) -> None:
+        if packet.cluster_id != KEY_ESTABLISHMENT:
+            self._identification.answered(device, packet, frame)
+        elif frame.command_id == zcl.DEFAULT_RESPONSE:
             self._key_establishments.default_response(device, frame)
-            return True
-        return self._identification.answered(device, packet, frame)
 
     def _dropped(self, device: Device, count: int) -> None:
-        self._note("requests-dropped", Severity.WARNING, device.eui64, count=count)
+        self._reporter.note("requests-dropped", Severity.WARNING, device.eui64, count=count)
 
-    # -- for the record ---------------------------------------------------------------------------
-
-    def _device_seen(self, device: Device) -> None:
-        self._bus.emit(
-            DeviceSeen(
-                at_us=self._clock.now_us(),
-                eui64=device.eui64,
-                name=device.name,
-                kind=device.kind,
-                manufacturer=device.manufacturer,
-                model=device.model,
-            )
-        )
-
-    def _note(
-        self,
-        kind: str,
-        severity: Severity,
-        eui64: str | None = None,
-        **detail: object,
-    ) -> None:
-        self._bus.emit(
-            Note(
-                at_us=self._clock.now_us(),
-                kind=kind,
-                severity=severity,
-                eui64=eui64,
-                detail=detail,
-            )
-        )
-
-    def _bug(self, error: BaseException) -> None:
+    def _task_failed(self, error: BaseException) -> None:
         """A task of ours failed. A radio that failed under it is no bug."""
         if isinstance(error, RigError):
-            self._note("radio-error", Severity.ERROR, cause=error.what)
+            self._reporter.note("radio-error", Severity.ERROR, cause=error.what)
             return
-        self._note("internal-error", Severity.ERROR, error=type(error).__name__)
+        self._reporter.note("internal-error", Severity.ERROR, error=type(error).__name__)
         self._chores.report(error)
+
+
+def _of_suites(identities: Mapping[int, Identity], suites: Sequence[int]) -> dict[int, Identity]:
+    missing = [suite for suite in suites if suite not in identities]
+    if missing:
+        raise ConfigurationError(
+            f"the hub is to offer suite {missing[0]} and has no certificate of it",
+            mend="give a certificate for each of hub.suites, or use the lab CA",
+        )
+    return {suite: identities[suite] for suite in suites}
+
+
+def _numbers(endpoints: Mapping[int, Endpoint]) -> dict[str, int]:
+    return {endpoint.name: number for number, endpoint in endpoints.items()}
+
+
+def _key_establishment_frame(packet: Incoming) -> Frame | None:
+    """The frame, if it is a command of the key establishment cluster sent to us alone."""
+    if packet.cluster_id != KEY_ESTABLISHMENT or packet.broadcast:
+        return None
+    try:
+        frame = zcl.parse(packet.data)
+    except MalformedFrame:
+        return None  # the dispatcher refuses and records it
+    return frame if frame.cluster_specific and frame.manufacturer is None else None

@@ -12,13 +12,13 @@ from typing import Any, Final
 
 from zigpy.zcl.foundation import ReadAttributeRecord
 
-from labctl.clock import Clock
-from labctl.errors import DeliveryError, RigError
-from labctl.events import DeviceSeen, EventBus, Note, ReadServed, Severity
+from labctl.errors import RigError
+from labctl.events import DeviceSeen, ReadServed
 from labctl.hub import frames as zcl
 from labctl.hub.chores import Chores
 from labctl.hub.device_log import Device
 from labctl.hub.frames import Frame
+from labctl.hub.reporter import Reporter
 from labctl.hub.settings import Patience
 from labctl.radio.coordinator import Coordinator, Incoming, Outgoing
 
@@ -43,14 +43,12 @@ class Identification:
     def __init__(
         self,
         coordinator: Coordinator,
-        bus: EventBus,
-        clock: Clock,
+        reporter: Reporter,
         chores: Chores,
         patience: Patience,
     ) -> None:
         self._coordinator = coordinator
-        self._bus = bus
-        self._clock = clock
+        self._reporter = reporter
         self._chores = chores
         self._patience = patience
         self._sequence = 0
@@ -65,15 +63,11 @@ class Identification:
             self._patience.identify_after_s, lambda: self._chores.run(self._identify(device))
         )
 
-    def answered(self, device: Device, packet: Incoming, frame: Frame) -> bool:
-        """Take a frame that answers a read of ours; False when it does not."""
-        if packet.cluster_id != BASIC:
-            return False
+    def answered(self, device: Device, packet: Incoming, frame: Frame) -> None:
+        """Take a frame if it answers a read of ours."""
         waiting = self._waiting.get((device.eui64, frame.sequence))
-        if waiting is None or waiting.done():
-            return False
-        waiting.set_result(frame)
-        return True
+        if packet.cluster_id == BASIC and waiting is not None and not waiting.done():
+            waiting.set_result(frame)
 
     async def _identify(self, device: Device) -> None:
         if device.nwk is None or device.endpoint is None:
@@ -86,9 +80,9 @@ class Identification:
                 return
             known |= records
         build = _text(known.get(_SOFTWARE_BUILD)) or _text(known.get(_APPLICATION_VERSION))
-        self._bus.emit(
+        self._reporter.emit(
             DeviceSeen(
-                at_us=self._clock.now_us(),
+                at_us=self._reporter.now_us(),
                 eui64=device.eui64,
                 manufacturer=_text(known.get(_MANUFACTURER)),
                 model=_text(known.get(_MODEL)),
@@ -101,7 +95,7 @@ class Identification:
         self, device: Device, nwk: int, endpoint: int, attributes: tuple[int, ...]
     ) -> dict[int, Any] | None:
         self._sequence = (self._sequence + 1) % 256
-        started_us = self._clock.now_us()
+        started_us = self._reporter.now_us()
         key = (str(device.eui64), self._sequence)
         answer = self._waiting[key] = asyncio.get_running_loop().create_future()
         request = Frame(
@@ -116,17 +110,16 @@ class Identification:
             )
             async with asyncio.timeout(self._patience.answer_s):
                 frame = await answer
-        except (DeliveryError, TimeoutError) as error:
-            what = error.what if isinstance(error, DeliveryError) else "no answer"
-            self._failed(device, what)
+        except TimeoutError:
+            self._reporter.note("not-identified", eui64=device.eui64, cause="no answer")
             return None
         except RigError as error:
-            self._failed(device, error.what)
+            self._reporter.note("not-identified", eui64=device.eui64, cause=error.what)
             return None
         finally:
             self._waiting.pop(key, None)
         records, status = _records(frame)
-        self._bus.emit(
+        self._reporter.emit(
             ReadServed(
                 at_us=started_us,
                 eui64=device.eui64,
@@ -136,22 +129,11 @@ class Identification:
                 attributes=attributes,
                 command_id=None,
                 status=status,
-                latency_us=self._clock.now_us() - started_us,
+                latency_us=self._reporter.now_us() - started_us,
                 aps_encrypted=False,
             )
         )
         return records
-
-    def _failed(self, device: Device, cause: str) -> None:
-        self._bus.emit(
-            Note(
-                at_us=self._clock.now_us(),
-                kind="not-identified",
-                severity=Severity.INFO,
-                eui64=device.eui64,
-                detail={"cause": cause},
-            )
-        )
 
 
 def _records(frame: Frame) -> tuple[dict[int, Any], int]:

@@ -11,36 +11,43 @@ Work = Callable[[], Awaitable[None]]
 
 
 class Inbox:
-    """A queue of work with a bound: when it is full, the oldest is dropped.
+    """A queue of work with a bound: when it is full, the device's oldest request is dropped.
 
-    `dropped` is called with the number of dropped items once the queue has been worked off.
+    `dropped` is called with the number of dropped requests once the queue has been worked off.
     """
 
     def __init__(self, chores: Chores, limit: int, dropped: Callable[[int], None]) -> None:
         self._chores = chores
         self._limit = limit
         self._dropped = dropped
-        self._waiting: deque[Work] = deque()
+        self._waiting: deque[tuple[Work, bool]] = deque()
         self._lost = 0
         self._busy = False
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, work: Work) -> None:
-        """Do `work` after everything that was put before."""
-        self._waiting.append(work)
+    def put(self, work: Work, *, droppable: bool = True) -> None:
+        """Do `work` after everything that was put before. The hub's own work is not dropped."""
+        self._waiting.append((work, droppable))
         if len(self._waiting) > self._limit:
-            self._waiting.popleft()
-            self._lost += 1
+            self._drop_oldest()
         if not self._busy:
             self._busy = True
             self._chores.run(self._drain())
 
+    def _drop_oldest(self) -> None:
+        for index, (_, droppable) in enumerate(self._waiting):
+            if droppable:
+                del self._waiting[index]
+                self._lost += 1
+                return
+
     async def _drain(self) -> None:
         try:
             while self._waiting:
-                await self._waiting.popleft()()
+                work, _ = self._waiting.popleft()
+                await work()
             if self._lost:
                 lost, self._lost = self._lost, 0
                 self._dropped(lost)

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 from zigpy.zcl.foundation import Status
 
-from labctl.clock import Clock
 from labctl.errors import DeliveryError, RigError
-from labctl.events import DeviceSeen, EventBus, Refused, Step
+from labctl.events import DeviceSeen, Step
 from labctl.hub import frames as zcl
-from labctl.hub.chores import Chores
+from labctl.hub.chores import Chores, nothing
 from labctl.hub.device_log import Device, KeyState
 from labctl.hub.frames import Frame
 from labctl.hub.inbox import Work
 from labctl.hub.keys import Keys
+from labctl.hub.reporter import Reporter
 from labctl.hub.trust_centre import TrustCentre
 from labctl.radio.coordinator import Coordinator, Incoming, Outgoing
 from labctl.secret import Secret
@@ -31,6 +31,7 @@ from labctl.smart_energy.cbke import (
     KeyEstablishment,
     Role,
     Send,
+    State,
     Terminated,
     TerminateStatus,
 )
@@ -52,26 +53,29 @@ _CONTROL = zcl.CLUSTER_SPECIFIC | zcl.FROM_SERVER | zcl.NO_DEFAULT_RESPONSE
 
 @dataclass(slots=True, eq=False)
 class _Session:
-    """One attempt of one device. `undelivered` is why our last message did not arrive."""
+    """One attempt of one device.
+
+    `packet` and `sequence` are of its latest message, `turn` counts them. `undelivered` is why
+    our latest did not arrive. While `confirming`, the new key is in the NCP and the confirmation
+    under way; `before` is the key that it replaced, and `proven` says that the device used it.
+    """
 
     machine: KeyEstablishment
     packet: Incoming
     sequence: int
     initiate: bytes
-    prevent: Callable[[], None]
+    prevent: Callable[[], None] = nothing
+    turn: int = 0
     undelivered: str = ""
     confirming: bool = False
     proven: bool = False
-
-
-def _nothing() -> None:
-    pass
+    before: Secret | None = None
 
 
 class KeyEstablishments:
     """The exchanges that are under way, one for each device.
 
-    `enqueue` puts work behind what the device sent before (its inbox).
+    `enqueue` puts the hub's own work behind what the device sent before.
     """
 
     def __init__(
@@ -83,8 +87,7 @@ class KeyEstablishments:
         coordinator: Coordinator,
         keys: Keys,
         trust_centre: TrustCentre,
-        bus: EventBus,
-        clock: Clock,
+        reporter: Reporter,
         chores: Chores,
         enqueue: Callable[[Device, Work], None],
     ) -> None:
@@ -94,35 +97,33 @@ class KeyEstablishments:
         self._coordinator = coordinator
         self._keys = keys
         self._trust_centre = trust_centre
-        self._bus = bus
-        self._clock = clock
+        self._reporter = reporter
         self._chores = chores
         self._enqueue = enqueue
-        self._sessions: dict[str, _Session] = {}
-
-    def wants(self, packet: Incoming, frame: Frame) -> bool:
-        """Whether the frame is a command of the exchange."""
-        return (
-            packet.cluster_id == CLUSTER_ID
-            and frame.cluster_specific
-            and frame.manufacturer is None
-            and not packet.broadcast
-        )
+        self._sessions: dict[Device, _Session] = {}
 
     def heard_secured(self, device: Device) -> None:
         """A frame came that only the newest key in the NCP deciphers."""
-        session = self._sessions.get(device.eui64)
+        session = self._sessions.get(device)
         if session is not None and session.confirming:
             session.proven = True
 
     def forget(self, device: Device) -> None:
         """Drop the device's exchange."""
-        session = self._sessions.pop(device.eui64, None)
+        session = self._sessions.pop(device, None)
         if session is not None:
             session.prevent()
 
+    async def close(self) -> None:
+        """The hub stops: a key whose confirmation was still under way is not kept."""
+        for device, session in self._sessions.items():
+            session.prevent()
+            if session.confirming and not session.proven:
+                await self._keys.roll_back(device, session.before)
+        self._sessions.clear()
+
     async def received(self, device: Device, packet: Incoming, frame: Frame) -> None:
-        """A command of the exchange arrived."""
+        """A command of the cluster arrived, in a unicast."""
         if frame.command_id not in _COMMANDS:
             self._refuse(device, packet, frame, "unknown key establishment command", _UNSUPPORTED)
             await self._send(packet, zcl.default_response(frame, _UNSUPPORTED))
@@ -130,18 +131,19 @@ class KeyEstablishments:
         if frame.from_server and frame.command_id != CommandId.TERMINATE:
             self._refuse(device, packet, frame, "an answer to a request that the hub sent none of")
             return
-        session = self._sessions.get(device.eui64)
         if device.key is KeyState.NONE:
             await self._turn_away(device, packet, frame)
             return
-        if frame.command_id == CommandId.INITIATE and not self._repeats(session, frame):
+        session = self._sessions.get(device)
+        if frame.command_id == CommandId.INITIATE and not _repeats(session, frame):
             session = self._begin(device, packet, frame)
         elif session is None:
             await self._out_of_order(device, packet, frame)
             return
-        if session.machine.is_over:
+        elif session.machine.is_over:
             self._refuse(device, packet, frame, "the exchange is over")
         session.packet, session.sequence = packet, frame.sequence
+        session.turn += 1
         session.prevent()
         actions = session.machine.receive(
             frame.command_id, frame.payload, from_server=frame.from_server
@@ -150,33 +152,22 @@ class KeyEstablishments:
         await self._carry_out(device, session, actions)
 
     def default_response(self, device: Device, frame: Frame) -> None:
-        """The device answered a message of ours with a Default Response that is no success."""
-        session = self._sessions.get(device.eui64)
+        """The device answered a message of ours with a Default Response: is it a success?"""
+        session = self._sessions.get(device)
         if session is None or session.machine.is_over or len(frame.payload) < 2:
             return
         command_id, status = frame.payload[0], frame.payload[1]
-        if status == 0:
-            return
-        cause = f"the device answered command 0x{command_id:02X} with status 0x{status:02X}"
-        session.prevent()
-        self._enqueue(device, lambda: self._carry_out(device, session, session.machine.lost(cause)))
+        if status:
+            cause = f"the device answered command 0x{command_id:02X} with status 0x{status:02X}"
+            self._give_up(device, session, lambda: session.machine.lost(cause))
 
     # -- beginnings -------------------------------------------------------------------------------
-
-    def _repeats(self, session: _Session | None, frame: Frame) -> bool:
-        """The Initiate that began the session, once more: its answer was lost."""
-        return (
-            session is not None
-            and not session.machine.is_over
-            and session.machine.step in (Step.KEY_INITIATE, Step.KEY_EPHEMERAL)
-            and session.initiate == frame.payload
-        )
 
     def _begin(self, device: Device, packet: Incoming, frame: Frame) -> _Session:
         self.forget(device)
         self._trust_centre.establishment_began(device)
-        session = _Session(self._machine(device), packet, frame.sequence, frame.payload, _nothing)
-        self._sessions[device.eui64] = session
+        session = _Session(self._machine(device), packet, frame.sequence, frame.payload)
+        self._sessions[device] = session
         return session
 
     def _machine(self, device: Device) -> KeyEstablishment:
@@ -191,22 +182,16 @@ class KeyEstablishments:
     async def _turn_away(self, device: Device, packet: Incoming, frame: Frame) -> None:
         """No key in the table, no key establishment."""
         self._refuse(device, packet, frame, "key establishment outside a pairing window")
-        if frame.command_id == CommandId.TERMINATE:
-            return
-        machine = self._machine(device)
-        for action in machine.abort("no pairing window", TerminateStatus.BAD_MESSAGE):
-            if isinstance(action, Send):
-                await self._send(packet, self._octets(frame.sequence, action))
+        if frame.command_id != CommandId.TERMINATE:
+            abort = self._machine(device).abort("no pairing window", TerminateStatus.BAD_MESSAGE)
+            await self._send_all(packet, frame, abort)
 
     async def _out_of_order(self, device: Device, packet: Incoming, frame: Frame) -> None:
-        """A later message of an exchange that was not begun, or is long over."""
+        """A later message of an exchange that was not begun."""
         cause = f"{CommandId(frame.command_id).label} without an exchange under way"
         self._refuse(device, packet, frame, cause)
-        for action in self._machine(device).receive(
-            frame.command_id, frame.payload, from_server=frame.from_server
-        ):
-            if isinstance(action, Send):
-                await self._send(packet, self._octets(frame.sequence, action))
+        answer = self._machine(device).receive(frame.command_id, frame.payload, frame.from_server)
+        await self._send_all(packet, frame, answer)
 
     # -- carrying out -----------------------------------------------------------------------------
 
@@ -214,7 +199,7 @@ class KeyEstablishments:
         self, device: Device, session: _Session, command: CommandId, actions: list[Action]
     ) -> None:
         step = _STEP_OF.get(command)
-        if step is None or any(isinstance(action, Terminated) for action in actions):
+        if step is None or not actions or any(isinstance(a, Terminated) for a in actions):
             return
         detail = ""
         certificate = session.machine.partner_certificate
@@ -224,44 +209,43 @@ class KeyEstablishments:
 
     async def _carry_out(self, device: Device, session: _Session, actions: list[Action]) -> None:
         established: Established | None = None
-        before: Secret | None = None
         for action in actions:
             if isinstance(action, Terminated):
                 self._failed(device, session, action)
             elif isinstance(action, Established):
-                try:
-                    before = await self._keys.establish(device, action.link_key)
-                except RigError as error:
-                    await self._could_not_install(device, session, error)
-                    return
                 established = action
+                try:
+                    session.before = await self._keys.establish(device, action.link_key)
+                except RigError as error:
+                    cause = f"the radio did not take the key: {error.what}"
+                    await self._carry_out(device, session, session.machine.abort(cause))
+                    return
                 session.confirming = True
             else:
                 await self._send_step(session, action)
         if established is not None:
-            await self._conclude(device, session, established, before)
+            await self._conclude(device, session, established)
             return
-        deadline_s = session.machine.deadline_s
+        deadline_s, turn = session.machine.deadline_s, session.turn
         if deadline_s is not None:
             session.prevent = self._chores.later(
-                deadline_s, lambda: self._enqueue(device, lambda: self._timed_out(device, session))
+                deadline_s,
+                lambda: self._give_up(device, session, session.machine.timed_out, turn),
             )
 
-    async def _conclude(
-        self, device: Device, session: _Session, established: Established, before: Secret | None
-    ) -> None:
+    async def _conclude(self, device: Device, session: _Session, established: Established) -> None:
         session.confirming = False
         if session.undelivered and not session.proven:
             cause = f"the confirmation was not delivered: {session.undelivered}"
             try:
-                await self._keys.roll_back(device, before)
+                await self._keys.roll_back(device, session.before)
             except RigError as error:
                 cause += f"; and the key before it could not be put back: {error.what}"
             await self._carry_out(device, session, session.machine.lost(cause))
             return
-        self._bus.emit(
+        self._reporter.emit(
             DeviceSeen(
-                at_us=self._clock.now_us(),
+                at_us=self._reporter.now_us(),
                 eui64=device.eui64,
                 certificate_suite=established.suite,
                 certificate_issuer=str(established.partner_certificate.issuer),
@@ -269,15 +253,21 @@ class KeyEstablishments:
         )
         self._trust_centre.established(device)
 
-    async def _could_not_install(self, device: Device, session: _Session, error: RigError) -> None:
-        await self._carry_out(
-            device, session, session.machine.abort(f"the radio did not take the key: {error.what}")
-        )
+    def _give_up(
+        self,
+        device: Device,
+        session: _Session,
+        end: Callable[[], list[Action]],
+        turn: int | None = None,
+    ) -> None:
+        """End the exchange behind what the device has sent; not if a message moved it on."""
 
-    async def _timed_out(self, device: Device, session: _Session) -> None:
-        if self._sessions.get(device.eui64) is not session:
-            return
-        await self._carry_out(device, session, session.machine.timed_out())
+        async def work() -> None:
+            if self._sessions.get(device) is session and turn in (None, session.turn):
+                session.prevent()
+                await self._carry_out(device, session, end())
+
+        self._enqueue(device, work)
 
     def _failed(self, device: Device, session: _Session, end: Terminated) -> None:
         cause = end.cause
@@ -287,50 +277,62 @@ class KeyEstablishments:
             cause += f"; our message before that was not delivered: {session.undelivered}"
         self._trust_centre.establishment_failed(device, session.machine.step, cause)
 
+    # -- sending ----------------------------------------------------------------------------------
+
     async def _send_step(self, session: _Session, action: Send) -> None:
         session.undelivered = ""
         try:
             await self._coordinator.send(
-                self._outgoing(session.packet, self._octets(session.sequence, action))
+                _outgoing(session.packet, _octets(session.sequence, action))
             )
         except DeliveryError as error:
             # The device may have it all the same (only the acknowledgement lost); if not, it will
             # not go on, and the machine's deadline ends the attempt.
             session.undelivered = error.what
 
+    async def _send_all(self, packet: Incoming, frame: Frame, actions: list[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Send):
+                await self._send(packet, _octets(frame.sequence, action))
+
     async def _send(self, packet: Incoming, data: bytes) -> None:
         try:
-            await self._coordinator.send(self._outgoing(packet, data))
+            await self._coordinator.send(_outgoing(packet, data))
         except DeliveryError:
             return  # a refusal that was not heard is a refusal still, and is in the record
-
-    @staticmethod
-    def _octets(sequence: int, action: Send) -> bytes:
-        return Frame(_CONTROL, sequence, int(action.command_id), action.payload).octets()
-
-    @staticmethod
-    def _outgoing(packet: Incoming, data: bytes) -> Outgoing:
-        """Key establishment carries no APS security (SE 1.4a 5.4.6)."""
-        return Outgoing(
-            nwk=packet.nwk,
-            source_endpoint=packet.destination_endpoint,
-            destination_endpoint=packet.source_endpoint,
-            cluster_id=CLUSTER_ID,
-            data=data,
-        )
 
     def _refuse(
         self, device: Device, packet: Incoming, frame: Frame, cause: str, status: int | None = None
     ) -> None:
-        self._bus.emit(
-            Refused(
-                at_us=self._clock.now_us(),
-                eui64=device.eui64,
-                layer="application",
-                cause=cause,
-                endpoint=packet.destination_endpoint,
-                cluster_id=CLUSTER_ID,
-                command_id=frame.command_id,
-                status=status,
-            )
+        self._reporter.refused(
+            device.eui64,
+            "application",
+            cause,
+            packet=packet,
+            command_id=frame.command_id,
+            status=status,
         )
+
+
+def _repeats(session: _Session | None, frame: Frame) -> bool:
+    """The Initiate that began the session, once more: its answer was lost."""
+    return (
+        session is not None
+        and session.machine.state is State.AWAITING_EPHEMERAL_DATA
+        and session.initiate == frame.payload
+    )
+
+
+def _octets(sequence: int, action: Send) -> bytes:
+    return Frame(_CONTROL, sequence, int(action.command_id), action.payload).octets()
+
+
+def _outgoing(packet: Incoming, data: bytes) -> Outgoing:
+    """Key establishment carries no APS security (SE 1.4a 5.4.6)."""
+    return Outgoing(
+        nwk=packet.nwk,
+        source_endpoint=packet.destination_endpoint,
+        destination_endpoint=packet.source_endpoint,
+        cluster_id=CLUSTER_ID,
+        data=data,
+    )

@@ -12,9 +12,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from labctl.clock import MICROSECONDS, Clock
+from labctl.clock import MICROSECONDS
 from labctl.hub.chores import Chores
 from labctl.hub.device_log import Device
+from labctl.hub.reporter import Reporter
 from labctl.radio.coordinator import Coordinator
 
 PERMIT_LIMIT_S = 254
@@ -37,12 +38,12 @@ class Windows:
     def __init__(
         self,
         coordinator: Coordinator,
-        clock: Clock,
+        reporter: Reporter,
         chores: Chores,
         closed: Callable[[Window], None],
     ) -> None:
         self._coordinator = coordinator
-        self._clock = clock
+        self._now_us = reporter.now_us
         self._chores = chores
         self._closed = closed
         self._open: dict[str, Window] = {}
@@ -65,7 +66,7 @@ class Windows:
         earlier = self._open.pop(device.eui64, None)
         if earlier is not None:
             earlier.prevent_close()
-        now_us = self._clock.now_us()
+        now_us = self._now_us()
         window = Window(
             device,
             now_us,
@@ -77,12 +78,17 @@ class Windows:
 
     async def close(self, device: Device) -> None:
         """Close a window before its time, without calling `closed`. Raises `RigError`."""
+        if self.drop(device):
+            await self.permit()
+
+    def drop(self, device: Device) -> bool:
+        """Forget an open window without a word to the radio. Whether there was one."""
         window = self._open.pop(device.eui64, None)
         if window is None:
-            return
+            return False
         window.prevent_close()
         self._last[device.eui64] = window
-        await self.permit()
+        return True
 
     async def permit(self) -> None:
         """Let the radio's permit-join follow the windows. Raises `RigError`."""
@@ -93,7 +99,7 @@ class Windows:
             await self._coordinator.permit_joining(0)
             return
         until_us = max(window.closes_us for window in self._open.values())
-        left_s = (until_us - self._clock.now_us()) / MICROSECONDS
+        left_s = (until_us - self._now_us()) / MICROSECONDS
         if left_s > PERMIT_LIMIT_S:
             self._prevent_again = self._chores.later(
                 PERMIT_AGAIN_S, lambda: self._chores.run(self.permit())

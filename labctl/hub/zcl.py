@@ -9,17 +9,18 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from zigpy.zcl.foundation import Attribute as WriteRecord
 from zigpy.zcl.foundation import Status
 
-from labctl.clock import Clock
-from labctl.events import EventBus, ReadServed, Refused
+from labctl.events import ReadServed
 from labctl.hub import access
 from labctl.hub import frames as zcl
-from labctl.hub.device_log import Device
+from labctl.hub.device_log import Device, KeyState
 from labctl.hub.endpoints import Endpoint
 from labctl.hub.frames import Frame, MalformedFrame
+from labctl.hub.general import DISCOVERY, WRITES, written_attributes
 from labctl.hub.reads import ReadBook
+from labctl.hub.refusal import Refusal
+from labctl.hub.reporter import Reporter
 from labctl.hub.services.base import (
     FAILURE,
     MALFORMED,
@@ -40,29 +41,14 @@ _UNSUP_MANUFACTURER_COMMAND: Final = int(Status.UNSUP_MANUF_CLUSTER_COMMAND)
 _UNSUP_MANUFACTURER_GENERAL: Final = int(Status.UNSUP_MANUF_GENERAL_COMMAND)
 _WILDCARD_PROFILE: Final = 0xFFFF
 
-_ATTRIBUTE_INFO: Final = struct.Struct("<HB")
-_READABLE: Final = 0x01
-
-Answers = list[bytes]
-
-
-class Refusal(Exception):
-    """Ends the handling of a frame: recorded, and answered with `status` (None: not at all)."""
-
-    def __init__(
-        self, layer: str, cause: str, status: int | None, command_id: int | None = None
-    ) -> None:
-        super().__init__(cause)
-        self.layer = layer
-        self.cause = cause
-        self.status = status
-        self.command_id = command_id
+_BEFORE_KEYS: Final = frozenset({Security.NONE})
 
 
 class Dispatcher:
     """Turns frames into answers and events.
 
-    `own_answer` is offered each frame that answers a request of the hub's own.
+    `own_answer` gets each frame that answers a request of the hub's own, `served` each cluster
+    that a device was really served from.
     """
 
     def __init__(
@@ -70,28 +56,17 @@ class Dispatcher:
         settings: HubSettings,
         endpoints: Mapping[int, Endpoint],
         reads: ReadBook,
-        bus: EventBus,
-        clock: Clock,
-        own_answer: Callable[[Device, Incoming, Frame], bool],
+        reporter: Reporter,
+        *,
+        own_answer: Callable[[Device, Incoming, Frame], None],
+        served: Callable[[Device, int], None],
     ) -> None:
         self._settings = settings
         self._endpoints = endpoints
         self._reads = reads
-        self._bus = bus
-        self._clock = clock
+        self._reporter = reporter
         self._own_answer = own_answer
-        self._general: dict[
-            int, Callable[[Device, Incoming, Service[Any], Frame, int], Answers]
-        ] = {
-            zcl.READ_ATTRIBUTES: self._read,
-            zcl.WRITE_ATTRIBUTES: self._write,
-            zcl.WRITE_ATTRIBUTES_UNDIVIDED: self._write,
-            zcl.WRITE_ATTRIBUTES_NO_RESPONSE: self._write,
-            zcl.DISCOVER_ATTRIBUTES: self._discover_attributes,
-            zcl.DISCOVER_ATTRIBUTES_EXTENDED: self._discover_attributes,
-            zcl.DISCOVER_COMMANDS_RECEIVED: self._discover_commands,
-            zcl.DISCOVER_COMMANDS_GENERATED: self._discover_commands,
-        }
+        self._was_served = served
 
     def handle(self, device: Device, packet: Incoming, received_us: int) -> list[Outgoing]:
         """The answers to a frame, in their order."""
@@ -103,47 +78,39 @@ class Dispatcher:
             self._refuse(device, packet, frame, Refusal("zcl", str(error), None))
             return []
         except Refusal as refusal:
+            if packet.broadcast:
+                refusal.status = None
             self._refuse(device, packet, frame, refusal)
-            if refusal.status is None or frame is None or packet.broadcast:
+            if refusal.status is None or frame is None:
                 return []
             answers = [zcl.default_response(frame, refusal.status)]
-        return [self._outgoing(packet, data) for data in answers]
+        return [_outgoing(packet, data) for data in answers]
 
-    def _answers(self, device: Device, packet: Incoming, frame: Frame, received_us: int) -> Answers:
-        if not frame.cluster_specific and frame.command_id in zcl.GENERAL_RESPONSES:
+    def _answers(
+        self, device: Device, packet: Incoming, frame: Frame, received_us: int
+    ) -> list[bytes]:
+        general = not frame.cluster_specific
+        if general and frame.command_id in zcl.GENERAL_RESPONSES:
             # Answers to requests of ours. Others, Default Responses above all, need no answer.
             self._own_answer(device, packet, frame)
             return []
         service = self._service(device, packet)
         self._demand_security(device, packet, service)
-        if packet.broadcast:
-            raise Refusal("zcl", "broadcast to a server of the hub", None, frame.command_id)
-        if frame.from_server and not service.also_client:
-            raise Refusal(
-                "zcl",
-                "a frame for the client side of a cluster that the hub only serves",
-                _UNSUP_CLUSTER,
-                frame.command_id,
-            )
-        if frame.manufacturer is not None:
-            raise Refusal(
-                "zcl",
-                f"manufacturer-specific command of manufacturer 0x{frame.manufacturer:04X}",
-                _UNSUP_MANUFACTURER_COMMAND
-                if frame.cluster_specific
-                else _UNSUP_MANUFACTURER_GENERAL,
-                frame.command_id,
-            )
-        if frame.cluster_specific:
+        self._demand_sense(packet, service, frame)
+        if not general:
             return self._command(device, packet, service, frame, received_us)
-        handler = self._general.get(frame.command_id)
-        if handler is None:
+        if frame.command_id == zcl.READ_ATTRIBUTES:
+            return [self._read(device, packet, service, frame, received_us)]
+        if frame.command_id in WRITES:
+            return self._write(device, packet, service, frame)
+        discover = DISCOVERY.get(frame.command_id)
+        if discover is None:
             raise Refusal(
                 "zcl",
                 f"general command 0x{frame.command_id:02X} is not supported",
                 _UNSUP_GENERAL_COMMAND,
             )
-        return handler(device, packet, service, frame, received_us)
+        return [discover(service, frame)]
 
     # -- before anything is looked at -------------------------------------------------------------
 
@@ -173,8 +140,31 @@ class Dispatcher:
             raise Refusal(
                 "aps", "secured with the install-code key: key establishment is still to come", None
             )
-        elif service.security is not Security.NONE:
+        elif device.key is KeyState.NONE:
+            raise Refusal("aps", "the device is not paired and has no window", None)
+        elif service.security not in _BEFORE_KEYS:
             raise Refusal("aps", "application data before key establishment", None)
+
+    @staticmethod
+    def _demand_sense(packet: Incoming, service: Service[Any], frame: Frame) -> None:
+        if packet.broadcast:
+            raise Refusal("zcl", "broadcast to a server of the hub", None, frame.command_id)
+        if frame.from_server and not service.also_client:
+            raise Refusal(
+                "zcl",
+                "a frame for the client side of a cluster that the hub only serves",
+                _UNSUP_CLUSTER,
+                frame.command_id,
+            )
+        if frame.manufacturer is not None:
+            raise Refusal(
+                "zcl",
+                f"command of manufacturer 0x{frame.manufacturer:04X}",
+                _UNSUP_MANUFACTURER_COMMAND
+                if frame.cluster_specific
+                else _UNSUP_MANUFACTURER_GENERAL,
+                frame.command_id,
+            )
 
     # -- general commands -------------------------------------------------------------------------
 
@@ -185,105 +175,40 @@ class Dispatcher:
         service: Service[Any],
         frame: Frame,
         received_us: int,
-    ) -> Answers:
-        payload = frame.payload
-        count, odd = divmod(len(payload), 2)
+    ) -> bytes:
+        count, odd = divmod(len(frame.payload), 2)
         if odd or not count:
-            raise Refusal("zcl", "malformed Read Attributes", MALFORMED, zcl.READ_ATTRIBUTES)
-        attribute_ids: tuple[int, ...] = struct.unpack(f"<{count}H", payload)
+            raise Refusal("zcl", "malformed Read Attributes", MALFORMED)
+        attribute_ids: tuple[int, ...] = struct.unpack(f"<{count}H", frame.payload)
         records, worst = service.read(attribute_ids, received_us)
         self._served(device, packet, attribute_ids, None, worst, received_us)
-        return [zcl.general_answer(frame, zcl.READ_ATTRIBUTES_RESPONSE, records)]
+        return zcl.general_answer(frame, zcl.READ_ATTRIBUTES_RESPONSE, records)
 
     def _write(
-        self,
-        device: Device,
-        packet: Incoming,
-        service: Service[Any],
-        frame: Frame,
-        received_us: int,
-    ) -> Answers:
-        answers: list[tuple[int, int]] = []
-        rest = frame.payload
-        while rest:
-            try:
-                record, rest = WriteRecord.deserialize(rest)
-            except (ValueError, KeyError) as error:
-                raise Refusal(
-                    "zcl", f"malformed Write Attributes: {error}", MALFORMED, frame.command_id
-                ) from None
-            attribute_id = int(record.attrid)
-            known = service.knows_attribute(attribute_id)
-            status = self._settings.write_status if known else UNSUPPORTED_ATTRIBUTE
-            answers.append((status, attribute_id))
-        if not answers:
-            raise Refusal("zcl", "Write Attributes of nothing", MALFORMED, frame.command_id)
+        self, device: Device, packet: Incoming, service: Service[Any], frame: Frame
+    ) -> list[bytes]:
+        """Refused attribute by attribute, and recorded as one refusal."""
+        written = written_attributes(frame)
+        statuses = [
+            self._settings.write_status if service.knows_attribute(i) else UNSUPPORTED_ATTRIBUTE
+            for i in written
+        ]
         silent = frame.command_id == zcl.WRITE_ATTRIBUTES_NO_RESPONSE
-        names = ", ".join(f"0x{attribute_id:04X}" for _, attribute_id in answers)
+        names = ", ".join(f"0x{attribute_id:04X}" for attribute_id in written)
+        status = None if silent else statuses[0]
         self._refuse(
             device,
             packet,
             frame,
-            Refusal(
-                "application",
-                f"write of attribute {names}",
-                None if silent else answers[0][0],
-                frame.command_id,
-            ),
+            Refusal("application", f"write of attribute {names}", status, frame.command_id),
         )
         if silent:
             return []
-        payload = b"".join(bytes((s,)) + a.to_bytes(2, "little") for s, a in answers)
+        payload = b"".join(
+            bytes((status,)) + attribute_id.to_bytes(2, "little")
+            for status, attribute_id in zip(statuses, written, strict=True)
+        )
         return [zcl.general_answer(frame, zcl.WRITE_ATTRIBUTES_RESPONSE, payload)]
-
-    def _discover_attributes(
-        self,
-        device: Device,
-        packet: Incoming,
-        service: Service[Any],
-        frame: Frame,
-        received_us: int,
-    ) -> Answers:
-        """Discover Attributes and its extended form (ZCL 2.5.13, 2.5.22)."""
-        if len(frame.payload) < 3:
-            raise Refusal("zcl", "malformed Discover Attributes", MALFORMED, frame.command_id)
-        start, limit = _ATTRIBUTE_INFO.unpack_from(frame.payload)
-        found = [d for d in service.served_attributes() if int(d.id) >= start]
-        extended = frame.command_id == zcl.DISCOVER_ATTRIBUTES_EXTENDED
-        payload = bytes((len(found) <= limit,))
-        for definition in found[:limit]:
-            payload += _ATTRIBUTE_INFO.pack(int(definition.id), int(definition.zcl_type))
-            if extended:
-                payload += bytes((_READABLE,))
-        answer = (
-            zcl.DISCOVER_ATTRIBUTES_EXTENDED_RESPONSE
-            if extended
-            else zcl.DISCOVER_ATTRIBUTES_RESPONSE
-        )
-        return [zcl.general_answer(frame, answer, payload)]
-
-    def _discover_commands(
-        self,
-        device: Device,
-        packet: Incoming,
-        service: Service[Any],
-        frame: Frame,
-        received_us: int,
-    ) -> Answers:
-        """Discover Commands Received and Generated (ZCL 2.5.18, 2.5.20)."""
-        if len(frame.payload) < 2:
-            raise Refusal("zcl", "malformed Discover Commands", MALFORMED, frame.command_id)
-        start, limit = frame.payload[0], frame.payload[1]
-        received = frame.command_id == zcl.DISCOVER_COMMANDS_RECEIVED
-        commands = sorted(service.commands) if received else service.generated
-        found = [c for c in commands if c >= start]
-        answer = (
-            zcl.DISCOVER_COMMANDS_RECEIVED_RESPONSE
-            if received
-            else zcl.DISCOVER_COMMANDS_GENERATED_RESPONSE
-        )
-        payload = bytes((len(found) <= limit, *found[:limit]))
-        return [zcl.general_answer(frame, answer, payload)]
 
     # -- cluster commands -------------------------------------------------------------------------
 
@@ -294,35 +219,14 @@ class Dispatcher:
         service: Service[Any],
         frame: Frame,
         received_us: int,
-    ) -> Answers:
+    ) -> list[bytes]:
         command_id = frame.command_id
-        if not service.knows_command(command_id):
-            raise Refusal(
-                "zcl",
-                f"cluster 0x{service.cluster_id:04X} has no command 0x{command_id:02X}",
-                _UNSUP_CLUSTER_COMMAND,
-                command_id,
-            )
-        if not access.may_command(device.kind, service, command_id):
-            raise Refusal(
-                "application",
-                f"a {device.kind} may not send command 0x{command_id:02X} "
-                f"of cluster 0x{service.cluster_id:04X}",
-                self._settings.refusal_status,
-                command_id,
-            )
-        if command_id not in service.commands:
-            raise Refusal(
-                "zcl",
-                f"command 0x{command_id:02X} of cluster 0x{service.cluster_id:04X} is not served",
-                _UNSUP_CLUSTER_COMMAND,
-                command_id,
-            )
+        self._demand_right(device, service, command_id)
         try:
             fields = service.parse(command_id, frame.payload)
         except ValueError as error:
             raise Refusal(
-                "zcl", f"malformed command 0x{command_id:02X}: {error}", MALFORMED, command_id
+                "zcl", f"malformed command 0x{command_id:02X}: {error}", MALFORMED
             ) from None
         request = Request(
             device.eui64,
@@ -334,7 +238,7 @@ class Dispatcher:
         )
         outcome = service.command(request, fields)
         for event in service.events(request, fields):
-            self._bus.emit(event)
+            self._reporter.emit(event)
         status = outcome if isinstance(outcome, int) else SUCCESS
         self._served(device, packet, (), command_id, status, received_us)
         if not isinstance(outcome, int):
@@ -344,6 +248,19 @@ class Dispatcher:
         if outcome == SUCCESS and frame.default_response_disabled:
             return []
         return [zcl.default_response(frame, outcome)]
+
+    def _demand_right(self, device: Device, service: Service[Any], command_id: int) -> None:
+        name = f"command 0x{command_id:02X} of cluster 0x{service.cluster_id:04X}"
+        if not service.knows_command(command_id):
+            raise Refusal("zcl", f"there is no {name}", _UNSUP_CLUSTER_COMMAND)
+        if not access.may_command(device.kind, service, command_id):
+            raise Refusal(
+                "application",
+                f"a device of kind {device.kind} may not send {name}",
+                self._settings.refusal_status,
+            )
+        if command_id not in service.commands:
+            raise Refusal("zcl", f"{name} is not served", _UNSUP_CLUSTER_COMMAND)
 
     # -- for the record ---------------------------------------------------------------------------
 
@@ -356,27 +273,25 @@ class Dispatcher:
         status: int,
         received_us: int,
     ) -> None:
-        self._bus.emit(
+        endpoint, cluster_id = packet.destination_endpoint, packet.cluster_id
+        self._reporter.emit(
             ReadServed(
                 at_us=received_us,
                 eui64=device.eui64,
                 initiator="device",
-                endpoint=packet.destination_endpoint,
-                cluster_id=packet.cluster_id,
+                endpoint=endpoint,
+                cluster_id=cluster_id,
                 attributes=attributes,
                 command_id=command_id,
                 status=status,
-                latency_us=self._clock.now_us() - received_us,
+                latency_us=self._reporter.now_us() - received_us,
                 aps_encrypted=packet.aps_encrypted,
                 schedule=self._reads.schedule_of(
-                    device.eui64,
-                    packet.destination_endpoint,
-                    packet.cluster_id,
-                    attributes,
-                    command_id,
+                    device.eui64, endpoint, cluster_id, attributes, command_id
                 ),
             )
         )
+        self._was_served(device, cluster_id)
 
     def _refuse(
         self, device: Device, packet: Incoming, frame: Frame | None, refusal: Refusal
@@ -384,27 +299,23 @@ class Dispatcher:
         command_id = refusal.command_id
         if command_id is None and frame is not None and frame.cluster_specific:
             command_id = frame.command_id
-        self._bus.emit(
-            Refused(
-                at_us=self._clock.now_us(),
-                eui64=device.eui64,
-                layer=refusal.layer,
-                cause=refusal.cause,
-                endpoint=packet.destination_endpoint,
-                cluster_id=packet.cluster_id,
-                command_id=command_id,
-                status=refusal.status,
-            )
+        self._reporter.refused(
+            device.eui64,
+            refusal.layer,
+            refusal.cause,
+            packet=packet,
+            command_id=command_id,
+            status=refusal.status,
         )
 
-    @staticmethod
-    def _outgoing(packet: Incoming, data: bytes) -> Outgoing:
-        """An answer goes out with the security that the request came in with."""
-        return Outgoing(
-            nwk=packet.nwk,
-            source_endpoint=packet.destination_endpoint,
-            destination_endpoint=packet.source_endpoint,
-            cluster_id=packet.cluster_id,
-            data=data,
-            aps_encrypt=packet.aps_encrypted,
-        )
+
+def _outgoing(packet: Incoming, data: bytes) -> Outgoing:
+    """An answer goes out with the security that the request came in with."""
+    return Outgoing(
+        nwk=packet.nwk,
+        source_endpoint=packet.destination_endpoint,
+        destination_endpoint=packet.source_endpoint,
+        cluster_id=packet.cluster_id,
+        data=data,
+        aps_encrypt=packet.aps_encrypted,
+    )

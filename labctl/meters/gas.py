@@ -87,7 +87,7 @@ class GasProxy(Meter):
         )
         self.meter = meter
         self._offset_s = wake_offset_s
-        self._last = meter.at(0)
+        self._last: Reading | None = None
 
     def last_wake_s(self, utc_s: int) -> int:
         """When the meter last woke, at `utc_s`."""
@@ -96,9 +96,10 @@ class GasProxy(Meter):
     def at(self, utc_us: int) -> Reading:
         """What the proxy shows at `utc_us`."""
         woke_s = self.last_wake_s(utc_us // MICROSECONDS)
-        if woke_s != self._last.taken_s:
-            self._last = self.meter.at(woke_s * MICROSECONDS)
-        return self._last
+        last = self._last
+        if last is None or last.taken_s != woke_s:
+            last = self._last = self.meter.at(woke_s * MICROSECONDS)
+        return last
 
     def consumed(self, start_s: int, end_s: int) -> int:
         """Litres between two instants, as far as the proxy knows: up to the last wake-up."""

@@ -107,6 +107,7 @@ class LoadProfile:
         self._laid_out: tuple[int, ...] = ()
         self._origin_amount = 0
         self._origin_amount = self.amount_at(origin_s)
+        self._laid_out_slot = None  # that one was laid out from the midnight before
 
     def amount_at(self, utc_s: int) -> int:
         """The amount (rate x s) since the origin at a whole second."""

@@ -167,7 +167,7 @@ class PriceService(Service[None]):
         )
 
     def _tariff_information(self, tariff: Tariff, request: Request, fields: Any) -> Outcome:
-        if not _asked_for(tariff, fields) or int(fields.tariff_type) not in (_DELIVERED, 2):
+        if not _asked_for(tariff, fields) or fields.tariff_type not in (None, _DELIVERED, 2):
             return NOT_FOUND
         return [
             answer(

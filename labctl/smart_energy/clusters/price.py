@@ -65,7 +65,7 @@ _GET_BY_TIME = {
     "min_issuer_event_id": t.uint32_t,
     "number_of_commands": t.uint8_t,
 }
-_GET_BY_TIME_AND_TYPE = _GET_BY_TIME | {"tariff_type": t.uint8_t}
+_GET_BY_TIME_AND_TYPE = _GET_BY_TIME | {"tariff_type?": t.uint8_t}
 _GET_BY_TARIFF = {"issuer_tariff_id": t.uint32_t}
 
 
