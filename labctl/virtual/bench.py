@@ -58,7 +58,7 @@ class VirtualBench:
     ) -> None:
         self._seed = seed
         self._now_us = now_us
-        self._room = tuple(devices)
+        self._room: list[DeviceInTheRoom] = []
         self._air = Air(rng=self._random("air"), propagation=propagation)
         self._stick = VirtualEzspNcp(
             air=self._air,
@@ -66,22 +66,28 @@ class VirtualBench:
             flash=Flash(folder / "stick.json"),
             rng=self._random("stick"),
         )
-        self.devices = {
-            device.name: VirtualDevice(
-                device.kind,
-                air=self._air,
-                eui64=device.eui64,
-                install_code=device.install_code,
-                identities=device.identities,
-                rng=self._random(device.name),
-                flash=folder / f"{device.name}.json",
-                position=device.position,
-                behaviour=device.behaviour,
-                schedules=device.schedules,
-            )
-            for device in devices
-        }
+        self._folder = folder
+        self.devices: dict[str, VirtualDevice] = {}
+        for device in devices:
+            self.put(device)
         self._capture: tuple[TapWriter, BinaryIO] | None = None
+
+    def put(self, device: DeviceInTheRoom) -> VirtualDevice:
+        """Put another device into the room, switched off."""
+        self._room.append(device)
+        placed = self.devices[device.name] = VirtualDevice(
+            device.kind,
+            air=self._air,
+            eui64=device.eui64,
+            install_code=device.install_code,
+            identities=device.identities,
+            rng=self._random(device.name),
+            flash=self._folder / f"{device.name}.json",
+            position=device.position,
+            behaviour=device.behaviour,
+            schedules=device.schedules,
+        )
+        return placed
 
     async def start(self) -> str:
         """Plug the stick in. Returns the path under which the driver finds it."""
@@ -92,6 +98,10 @@ class VirtualBench:
         """Switch on every device."""
         for device in self.devices.values():
             device.power_on()
+
+    async def unplug(self) -> None:
+        """Pull the stick out: its power and its port are gone at once."""
+        await self._stick.close()
 
     async def stop(self) -> None:
         """Switch everything off; flash memories are written."""

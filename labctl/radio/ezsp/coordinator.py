@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +96,7 @@ class EzspCoordinator(Coordinator):
         self._tasks: set[asyncio.Task[None]] = set()
         self._unresolved: dict[int, list[ReceivedFrame]] = {}
         self._stopping = False
+        self._lost: str | None = None
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -269,8 +270,8 @@ class EzspCoordinator(Coordinator):
             task.cancel()
         if app is None:
             return
-        if app._ezsp is not None and app._ezsp.is_ezsp_running:
-            with contextlib.suppress(EzspError, ControllerError, TimeoutError, OSError):
+        if self._lost is None and app._ezsp is not None and app._ezsp.is_ezsp_running:
+            with suppress(RigError), self._driver():
                 await app._ezsp.permitJoining(0)
         await app.shutdown(db=False)
 
@@ -280,6 +281,10 @@ class EzspCoordinator(Coordinator):
         """Open the NCP and tell the routers; 0 closes both."""
         if not 0 <= seconds <= 254:
             raise ValueError(f"a permit-join broadcast lasts 0 to 254 s, not {seconds}")
+        with self._driver():
+            await self._permit_joining(seconds)
+
+    async def _permit_joining(self, seconds: int) -> None:
         (status,) = await self._ezsp.permitJoining(duration=seconds)
         self._must_be_ok(status, "the NCP did not change joining")
         frame = t.EmberApsFrame(
@@ -304,22 +309,26 @@ class EzspCoordinator(Coordinator):
 
     async def link_keys(self) -> dict[Eui64, Secret]:
         """The NCP's link key table."""
-        return await self._key_table.read()
+        with self._driver():
+            return await self._key_table.read()
 
     async def install_link_key(self, eui64: Eui64, key: Secret) -> None:
         """Write to the NCP's link key table, and read back."""
-        await self._key_table.write(eui64, key)
+        with self._driver():
+            await self._key_table.write(eui64, key)
 
     async def erase_link_key(self, eui64: Eui64) -> None:
         """Erase from the NCP's link key table."""
-        await self._key_table.erase(eui64)
+        with self._driver():
+            await self._key_table.erase(eui64)
 
     async def remove_device(self, eui64: Eui64, nwk: int) -> None:
         """APS Remove Device, addressed to the device itself (a router) or by its parent, us."""
         target = driver_eui64(eui64)
-        (status,) = await self._ezsp.removeDevice(
-            destShort=t.EmberNodeId(nwk), destLong=target, targetLong=target
-        )
+        with self._driver():
+            (status,) = await self._ezsp.removeDevice(
+                destShort=t.EmberNodeId(nwk), destLong=target, targetLong=target
+            )
         self._must_be_ok(status, f"the NCP did not remove {eui64}")
 
     # -- data ---------------------------------------------------------------------------------
@@ -328,11 +337,13 @@ class EzspCoordinator(Coordinator):
         """Send and wait for delivery. Raises `DeliveryError`."""
         if self._sender is None or self._app is None:
             raise RigError("the radio is not running", where=self._port.name)
-        await self._sender.send(packet)
+        with self._driver():
+            await self._sender.send(packet)
 
     async def counters(self) -> dict[str, int]:
         """The NCP's counters by their EZSP names, lower case."""
-        counts = await self._ezsp.read_counters()
+        with self._driver():
+            counts = await self._ezsp.read_counters()
         return {
             kind.name.removeprefix("COUNTER_").lower(): int(count) for kind, count in counts.items()
         }
@@ -410,12 +421,13 @@ class EzspCoordinator(Coordinator):
         """Ask the NCP who a sender is, then hand on its frames in their order."""
         eui64: Eui64 | None = None
         try:
-            status, ieee = await self._ezsp.lookupEui64ByNodeId(nodeId=t.EmberNodeId(nwk))
+            with self._driver():
+                status, ieee = await self._ezsp.lookupEui64ByNodeId(nodeId=t.EmberNodeId(nwk))
             if t.sl_Status.from_ember_status(status) == t.sl_Status.OK:
                 eui64 = Eui64(str(ieee))
                 self._remember(eui64, nwk)
-        except (EzspError, TimeoutError) as error:
-            _LOGGER.warning("%s: who is 0x%04x? %r", self._port.name, nwk, error)
+        except RigError as error:
+            _LOGGER.warning("who is 0x%04x? %s", nwk, error)
         for frame in self._unresolved.pop(nwk):
             self._deliver(frame, eui64)
 
@@ -461,14 +473,15 @@ class EzspCoordinator(Coordinator):
         if slot >= self._address_table_size:
             return  # the NCP's own cache has to do; sends tell if it does not
         try:
-            await self._ezsp.replaceAddressTableEntry(
-                addressTableIndex=slot,
-                newEui64=driver_eui64(eui64),
-                newId=t.EmberNodeId(nwk),
-                newExtendedTimeout=False,
-            )
-        except (EzspError, TimeoutError) as error:
-            _LOGGER.warning("%s: address of %s not pinned: %r", self._port.name, eui64, error)
+            with self._driver():
+                await self._ezsp.replaceAddressTableEntry(
+                    addressTableIndex=slot,
+                    newEui64=driver_eui64(eui64),
+                    newId=t.EmberNodeId(nwk),
+                    newExtendedTimeout=False,
+                )
+        except RigError as error:
+            _LOGGER.warning("the address of %s is not pinned: %s", eui64, error)
 
     # -- helpers ----------------------------------------------------------------------------------
 
@@ -489,9 +502,39 @@ class EzspCoordinator(Coordinator):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    @contextmanager
+    def _driver(self) -> Iterator[None]:
+        """Around every call of the driver: its errors become a `RigError`.
+
+        Once the port is gone bellows stumbles over its own missing transport (AttributeError,
+        RuntimeError); before that such an error would be ours, and is let through.
+        """
+        try:
+            yield
+        except RigError:
+            raise
+        except (EzspError, ControllerError, zigpy.exceptions.ZigbeeException) as error:
+            raise RigError(f"the NCP did not do it: {error!r}", where=self._port.name) from error
+        except TimeoutError as error:
+            raise RigError(
+                "the NCP did not answer in time",
+                where=self._port.name,
+                mend="unplug the stick and plug it in again; if that helps only for a while, "
+                "update its firmware",
+            ) from error
+        except Exception as error:
+            if self._lost is None and not self._stopping and not isinstance(error, OSError):
+                raise
+            raise RigError(
+                f"the stick is gone: {self._lost or error!r}",
+                where=self._port.name,
+                mend="plug the stick in again and start the run anew",
+            ) from error
+
     def _connection_lost(self, cause: str) -> None:
-        if self._stopping:
+        if self._stopping or self._lost is not None:
             return
+        self._lost = cause
         if self._sender is not None:
             self._sender.abandon(cause)
         if self._listener is not None:
