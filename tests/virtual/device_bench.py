@@ -253,7 +253,8 @@ class ScriptedHub:
         self, endpoint: int, cluster_id: int, command: int, sequence: int
     ) -> bytes:
         if (cluster_id, command) == (0x0700, 0x00):
-            return bytes((0x19, sequence, 0x00)) + publish_price(self.utc)
+            price = {2: 24500, 3: 6240}[endpoint]
+            return bytes((0x19, sequence, 0x00)) + publish_price(self.utc, price)
         if (cluster_id, command) == (0x0703, 0x00):
             text = b"Hello"
             return (
@@ -289,12 +290,12 @@ class ScriptedHub:
         return out
 
 
-def publish_price(utc: int) -> bytes:
+def publish_price(utc: int, price: int) -> bytes:
     label = b"Standard"
     return (
         struct.pack("<IB", 1, len(label))
         + label
-        + struct.pack("<IIBHBBIHI", 5, utc, 0, 826, 0x51, 0x11, 0, 0xFFFF, 24500)
+        + struct.pack("<IIBHBBIHI", 5, utc, 0, 826, 0x51, 0x11, 0, 0xFFFF, price)
     )
 
 

@@ -101,7 +101,8 @@ def test_the_screen_shows_what_the_hub_served() -> None:
     assert electricity.consumption_text == "1234.567 kWh"
     assert electricity.site_id == "1200012345678"
     assert gas.consumption_text == "1234.567 m³"
-    assert device.screen.price_per_unit == pytest.approx(0.245)
+    assert device.screen.price_per_unit(Fuel.ELECTRICITY) == pytest.approx(0.245)
+    assert device.screen.price_per_unit(Fuel.GAS) == pytest.approx(0.0624)
     assert device.screen.message is not None
     assert device.screen.message.text == "Hello"
     assert (device.screen.hub_manufacturer, device.screen.hub_model) == ("labctl", "Hub")

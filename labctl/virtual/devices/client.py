@@ -267,6 +267,7 @@ class Client(NodeListener):
     def _forget(self) -> None:
         self._services = None
         self.screen.meters.clear()
+        self.screen.prices.clear()
         if self._memory.authorised:
             self._memory.authorised = False
             self._memory.suite = None

@@ -106,7 +106,7 @@ class Screen:
     """The readable state of a device. Empty after each power-on."""
 
     meters: dict[Peer, MeterReadout] = field(default_factory=dict)
-    price: PublishPrice | None = None
+    prices: dict[Peer, PublishPrice] = field(default_factory=dict)
     message: DisplayMessage | None = None
     hub_manufacturer: str | None = None
     hub_model: str | None = None
@@ -117,12 +117,15 @@ class Screen:
         found = [meter for meter in self.meters.values() if meter.fuel is fuel]
         return min(found, key=lambda meter: (meter.peer.nwk, meter.peer.endpoint), default=None)
 
-    @property
-    def price_per_unit(self) -> float | None:
-        """The price in the currency's main unit (826: pounds) for one unit of energy."""
-        if self.price is None:
-            return None
-        return float(self.price.price / 10**self.price.trailing_digits)
+    def price(self, fuel: Fuel) -> PublishPrice | None:
+        """The price that the endpoint of this fuel's meter published last."""
+        meter = self.meter(fuel)
+        return self.prices.get(meter.peer) if meter is not None else None
+
+    def price_per_unit(self, fuel: Fuel) -> float | None:
+        """The price in the currency's main unit (826: pounds) for one unit of this fuel."""
+        price = self.price(fuel)
+        return None if price is None else float(price.price / 10**price.trailing_digits)
 
     def set_time(self, utc: int, now_s: float) -> None:
         """A time server said `utc` (s since 2000) when the loop's clock showed `now_s`."""
@@ -142,7 +145,7 @@ class Screen:
         if not frame.cluster_specific:
             return self._report(peer, cluster_id, frame, now_s)
         if cluster_id == PRICE and frame.command == 0x00:
-            self.price = PublishPrice.parse(frame.payload)
+            self.prices[peer] = PublishPrice.parse(frame.payload)
             return "price"
         if cluster_id == MESSAGING and frame.command in (0x00, 0x02):
             self.message = DisplayMessage.parse(frame.payload)
