@@ -7,6 +7,7 @@ import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ncp_support import RESET, RSTACK, FrameReader, data_frame
 
 from labctl.virtual.ncp.ash import (
     ACK_TIMEOUTS,
@@ -20,27 +21,9 @@ from labctl.virtual.ncp.ash import (
     randomise,
 )
 
-RESET = bytes.fromhex("1a" * 32 + "c038bc7e")
-RSTACK = bytes.fromhex("c1020b0a527e")
 ERROR = bytes.fromhex("c20251a8bd7e")
 
 VERSION_COMMAND = bytes.fromhex("00000002")
-
-
-def data(number: int, ack: int, body: bytes, *, again: bool = False) -> bytes:
-    """A DATA frame as a host sends it, put together from UG101 and not from `ash`."""
-    mask, octets = 0x42, bytearray([number << 4 | again << 3 | ack])
-    for octet in body:
-        octets.append(octet ^ mask)
-        mask = mask >> 1 ^ 0xB8 if mask & 1 else mask >> 1
-    octets += binascii.crc_hqx(bytes(octets), 0xFFFF).to_bytes(2, "big")
-    stuffed = bytearray()
-    for octet in octets:
-        if octet in b"\x7e\x7d\x11\x13\x18\x1a":
-            stuffed += bytes([0x7D, octet ^ 0x20])
-        else:
-            stuffed.append(octet)
-    return bytes(stuffed) + b"\x7e"
 
 
 def short(control: int) -> bytes:
@@ -55,32 +38,8 @@ def connected(**settings_: int) -> AshNcp:
     return ash
 
 
-class Host:
-    """What a host makes of the NCP's octets: complete frames, taken apart."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def frames(self, octets: bytes) -> list[tuple[int, bytes]]:
-        """(control byte, body without the mask) of each frame."""
-        *complete, self._rest = (self._rest + octets).split(b"\x7e")
-        found = []
-        for each in complete:
-            plain, escaped = bytearray(), False
-            for octet in each:
-                if octet == 0x7D:
-                    escaped = True
-                else:
-                    plain.append(octet ^ 0x20 if escaped else octet)
-                    escaped = False
-            assert binascii.crc_hqx(bytes(plain), 0xFFFF) == 0
-            body = bytes(plain[1:-2])
-            found.append((plain[0], randomise(body) if plain[0] < 0x80 else body))
-        return found
-
-
 def controls(octets: bytes) -> list[int]:
-    return [control for control, _ in Host().frames(octets)]
+    return [control for control, _ in FrameReader().frames(octets)]
 
 
 # -- octets of the specification -------------------------------------------------------------------
@@ -109,7 +68,7 @@ def test_a_reset_is_answered_with_rstack_and_the_software_code() -> None:
 def test_nothing_is_heard_while_booting() -> None:
     ash = AshNcp()
     ash.receive(RESET, 0.0)
-    assert ash.receive(data(0, 0, b"abc"), 0.01) == []
+    assert ash.receive(data_frame(0, 0, b"abc"), 0.01) == []
     ash.started(ResetCode.SOFTWARE)
     assert ash.take_output() == RSTACK
 
@@ -117,9 +76,9 @@ def test_nothing_is_heard_while_booting() -> None:
 @given(st.binary(min_size=1, max_size=MAX_DATA_FIELD))
 def test_any_payload_passes_both_ways(payload: bytes) -> None:
     ash = connected()
-    assert ash.receive(data(0, 0, payload), 0.0) == [Received(payload)]
+    assert ash.receive(data_frame(0, 0, payload), 0.0) == [Received(payload)]
     ash.send(payload, 0.0)
-    ((control, body),) = Host().frames(ash.take_output())
+    ((control, body),) = FrameReader().frames(ash.take_output())
     assert (control, body) == (0x01, payload)
 
 
@@ -128,7 +87,7 @@ def test_any_payload_passes_both_ways(payload: bytes) -> None:
 
 def test_an_answer_carries_the_acknowledgement() -> None:
     ash = connected()
-    ash.receive(data(0, 0, b"abc"), 0.0)
+    ash.receive(data_frame(0, 0, b"abc"), 0.0)
     ash.send(b"answer", 0.0)
     assert controls(ash.take_output()) == [0x01]
     assert ash.deadline == 1.6  # for the host's own acknowledgement, and no other
@@ -136,7 +95,7 @@ def test_an_answer_carries_the_acknowledgement() -> None:
 
 def test_without_an_answer_the_acknowledgement_comes_after_20_ms() -> None:
     ash = connected()
-    ash.receive(data(0, 0, b"abc"), 0.0)
+    ash.receive(data_frame(0, 0, b"abc"), 0.0)
     assert ash.take_output() == b""
     assert ash.deadline == 0.02
     ash.tick(0.02)
@@ -147,9 +106,9 @@ def test_without_an_answer_the_acknowledgement_comes_after_20_ms() -> None:
 def test_numbers_wrap_after_seven() -> None:
     ash = connected()
     for index in range(20):
-        assert ash.receive(data(index % 8, index % 8, b"abc"), 0.0) == [Received(b"abc")]
+        assert ash.receive(data_frame(index % 8, index % 8, b"abc"), 0.0) == [Received(b"abc")]
         ash.send(b"x", 0.0)
-        ((control, _),) = Host().frames(ash.take_output())
+        ((control, _),) = FrameReader().frames(ash.take_output())
         assert control == index % 8 << 4 | (index + 1) % 8
 
 
@@ -157,7 +116,7 @@ def test_the_window_limits_what_is_on_its_way() -> None:
     ash = connected(window=2)
     for index in range(4):
         ash.send(bytes([index]), 0.0)
-    host = Host()
+    host = FrameReader()
     assert [body[0] for _, body in host.frames(ash.take_output())] == [0, 1]
     ash.receive(short(0x81), 0.1)  # the first is there
     assert [body[0] for _, body in host.frames(ash.take_output())] == [2]
@@ -189,21 +148,23 @@ def test_an_acknowledgement_of_what_was_never_sent_is_refused() -> None:
 
 def test_a_damaged_frame_is_refused_once_and_then_waited_for() -> None:
     ash = connected()
-    damaged = bytearray(data(0, 0, b"abc"))
+    damaged = bytearray(data_frame(0, 0, b"abc"))
     damaged[2] ^= 0x01
     assert ash.receive(bytes(damaged), 0.0) == []
     assert controls(ash.take_output()) == [0xA0]
-    assert ash.receive(data(1, 0, b"next"), 0.0) == []  # rejected without another word
+    assert ash.receive(data_frame(1, 0, b"next"), 0.0) == []  # rejected without another word
     assert ash.take_output() == b""
-    assert ash.receive(data(0, 0, b"abc", again=True), 0.0) == [Received(b"abc")]
-    assert ash.receive(data(2, 0, b"gap"), 0.0) == []  # rejection is over: this one counts anew
+    assert ash.receive(data_frame(0, 0, b"abc", again=True), 0.0) == [Received(b"abc")]
+    assert (
+        ash.receive(data_frame(2, 0, b"gap"), 0.0) == []
+    )  # the rejection before is over
     assert controls(ash.take_output()) == [0xA1]
 
 
 def test_a_repeated_frame_is_acknowledged_and_not_delivered_again() -> None:
     ash = connected()
-    ash.receive(data(0, 0, b"abc"), 0.0)
-    assert ash.receive(data(0, 0, b"abc", again=True), 0.01) == []
+    ash.receive(data_frame(0, 0, b"abc"), 0.0)
+    assert ash.receive(data_frame(0, 0, b"abc", again=True), 0.01) == []
     assert controls(ash.take_output()) == [0x81]
 
 
@@ -213,27 +174,27 @@ def test_nak_brings_everything_unacknowledged_again() -> None:
     ash.send(b"two", 0.0)
     ash.take_output()
     ash.receive(short(0xA0), 0.1)
-    assert Host().frames(ash.take_output()) == [(0x08, b"one"), (0x18, b"two")]
+    assert FrameReader().frames(ash.take_output()) == [(0x08, b"one"), (0x18, b"two")]
 
 
 def test_cancel_discards_what_came_before_it() -> None:
     ash = connected()
-    good = data(0, 0, b"abc")
+    good = data_frame(0, 0, b"abc")
     assert ash.receive(b"\x42\x42\x1a" + good, 0.0) == [Received(b"abc")]
-    assert ash.receive(b"\x42\x18\x42\x1a" + data(1, 0, b"d"), 0.0) == [Received(b"d")]
+    assert ash.receive(b"\x42\x18\x42\x1a" + data_frame(1, 0, b"d"), 0.0) == [Received(b"d")]
 
 
 def test_substitute_spoils_the_frame_up_to_the_next_flag() -> None:
     ash = connected()
-    good = data(0, 0, b"abc")
+    good = data_frame(0, 0, b"abc")
     assert ash.receive(good[:2] + b"\x18" + good[2:], 0.0) == []
     assert controls(ash.take_output()) == [0xA0]
-    assert ash.receive(data(0, 0, b"abc", again=True), 0.0) == [Received(b"abc")]
+    assert ash.receive(data_frame(0, 0, b"abc", again=True), 0.0) == [Received(b"abc")]
 
 
 def test_flow_control_octets_are_not_data() -> None:
     ash = connected()
-    good = data(0, 0, b"abc")
+    good = data_frame(0, 0, b"abc")
     assert ash.receive(good[:3] + b"\x11" + good[3:], 0.0) == [Received(b"abc")]
 
 
@@ -260,7 +221,7 @@ def test_a_host_that_is_not_ready_gets_responses_and_no_callbacks_for_a_second()
     ash.receive(short(0x88), 0.0)
     ash.send(b"callback", 0.0, deferrable=True)
     ash.send(b"response", 0.0)
-    host = Host()
+    host = FrameReader()
     assert [body for _, body in host.frames(ash.take_output())] == [b"response"]
     ash.receive(short(0x81), 0.2)  # ready again
     assert [body for _, body in host.frames(ash.take_output())] == [b"callback"]
@@ -280,7 +241,7 @@ def test_a_frame_longer_than_any_is_refused_and_not_kept() -> None:
     assert len(ash._received) < 1000
     ash.receive(b"\x7e", 0.0)
     assert controls(ash.take_output()) == [0xA0]
-    assert ash.receive(data(0, 0, b"abc"), 0.0) == [Received(b"abc")]
+    assert ash.receive(data_frame(0, 0, b"abc"), 0.0) == [Received(b"abc")]
 
 
 # -- giving up -------------------------------------------------------------------------------------
@@ -301,7 +262,7 @@ def test_four_timeouts_in_a_row_and_the_ncp_gives_up_until_it_is_reset() -> None
     assert ash.take_output() == ERROR
     assert ash.deadline is None
 
-    assert ash.receive(data(0, 0, b"abc"), 20.0) == []
+    assert ash.receive(data_frame(0, 0, b"abc"), 20.0) == []
     assert ash.take_output() == ERROR
     ash.send(b"lost", 20.0)
     assert ash.take_output() == b""
@@ -309,7 +270,7 @@ def test_four_timeouts_in_a_row_and_the_ncp_gives_up_until_it_is_reset() -> None
     assert ash.receive(RESET, 21.0) == [ResetRequested()]
     ash.started(ResetCode.SOFTWARE)
     assert ash.take_output() == RSTACK
-    assert ash.receive(data(0, 0, b"abc"), 22.0) == [Received(b"abc")]
+    assert ash.receive(data_frame(0, 0, b"abc"), 22.0) == [Received(b"abc")]
 
 
 def test_an_acknowledgement_forgives_earlier_timeouts() -> None:
@@ -342,7 +303,7 @@ def test_no_octets_whatever_raise_anything(chunks: list[bytes]) -> None:
         ash.take_output()
     ash.boot()
     ash.started(ResetCode.POWER_ON)
-    assert ash.receive(data(0, 0, b"abc"), now) == [Received(b"abc")]
+    assert ash.receive(data_frame(0, 0, b"abc"), now) == [Received(b"abc")]
 
 
 class SimpleHost:
@@ -368,7 +329,7 @@ class SimpleHost:
         if self.done:
             return b""
         payload = self._payloads[self._next]
-        return data(self._next % 8, self._expected, payload, again=not first)
+        return data_frame(self._next % 8, self._expected, payload, again=not first)
 
     def receive(self, octets: bytes) -> bytes:
         """Octets from the NCP, perhaps damaged; returns acknowledgements."""

@@ -162,7 +162,6 @@ u8 status, eui64 old_eui64, u16 old_node, u8 old_extended
 0069 get_current_security_state() -> u8 status, u16 bitmask, eui64 trust_centre
 006B clear_transient_link_keys() ->
 006E switch_network_key_handler: u8 sequence
-0073 broadcast_next_network_key(key key) -> u8 status
 0074 broadcast_network_key_switch() -> u8 status
 0075 find_key_table_entry(eui64 eui64, u8 link_key) -> u8 index
 0076 erase_key_table_entry(u8 index) -> u8 status
@@ -170,8 +169,6 @@ u8 status, eui64 old_eui64, u16 old_node, u8 old_extended
 00A8 remove_device(u16 node, eui64 eui64, eui64 target) -> u8 status
 00A9 unicast_nwk_key_update(u16 node, eui64 eui64, key key) -> u8 status
 00B1 clear_key_table() -> u8 status
-006F aes_mmo_hash(key result, u32 length, u8 finalize, bytes data) -> \
-u8 status, key result, u32 length
 010C get_aps_key_info(context context) -> eui64 eui64, metadata metadata, u32 status
 010D export_link_key_by_eui(eui64 eui64) -> key key, u8 index, metadata metadata, u32 status
 010E import_link_key(u8 index, eui64 eui64, key key) -> u32 status

@@ -39,8 +39,16 @@ _VERDICTS = {
 }
 
 
+BROADCAST_TIMEOUT_S = 9.0
+"""A key switch waits at least so long after the last key went out."""
+
+
 class Joining(Part):
-    """Admission of joiners, and sending devices away."""
+    """Admission of joiners, sending devices away, and changing the network key."""
+
+    def reset(self) -> None:
+        """No key on its way."""
+        self._key_sent_s: float | None = None
 
     def admission(
         self, eui64: Eui64, nwk: int, kind: Admission, parent: int
@@ -146,3 +154,38 @@ class Joining(Part):
             return {"status": Ember.SUCCESS}
         no_key = status is Status.NO_KEY
         return {"status": Ember.APS_ENCRYPTION_ERROR if no_key else Ember.DELIVERY_FAILED}
+
+    def unicast_nwk_key_update(self, node: int, eui64: Eui64, key: bytes) -> Answer:
+        """Give one device the next network key; broadcastNetworkKeySwitch makes it count."""
+        network = self.ezsp.network
+        if not network.up or network.node is None:
+            return {"status": Ember.NETWORK_DOWN}
+        if self.ezsp.security.table_key(eui64) is None:
+            return {"status": Ember.APS_ENCRYPTION_ERROR}
+        state = network.state
+        if state.alternate_network_key != key:
+            state.alternate_network_key = key
+            state.alternate_key_sequence = (state.network_key_sequence + 1) & 0xFF
+        failed = network.node.trust_centre.transport_alternate_key(eui64, node)
+        if failed is not None:
+            return {"status": Ember.DELIVERY_FAILED}
+        self._key_sent_s = self.ezsp.now
+        self.ezsp.flash.save(durable=True)
+        return {"status": Ember.SUCCESS}
+
+    def broadcast_network_key_switch(self) -> Answer:
+        """Everybody uses the next key from now on."""
+        network = self.ezsp.network
+        if not network.up or network.node is None:
+            return {"status": Ember.NETWORK_DOWN}
+        if not network.state.alternate_network_key:
+            return {"status": Ember.INVALID_CALL}
+        sent = self._key_sent_s
+        if sent is not None and self.ezsp.now < sent + BROADCAST_TIMEOUT_S:
+            return {"status": Ember.TOO_SOON_FOR_SWITCH_KEY}
+        network.node.switch_network_key()
+        self.ezsp.flash.save(durable=True)
+        self.ezsp.callback(
+            "switch_network_key_handler", sequence=network.state.network_key_sequence
+        )
+        return {"status": Ember.SUCCESS}
