@@ -205,9 +205,12 @@ class Recorder:
         batch = self._pending
         if not batch or self._connection is None:
             return
-        if self._writer.run_id is None and not any(isinstance(e, ev.RunStarted) for e in batch):
-            self._flush_at = len(batch) + FLUSH_EVENTS
-            return
+        if self._writer.run_id is None:
+            if not any(isinstance(event, ev.RunStarted) for event in batch):
+                self._flush_at = len(batch) + FLUSH_EVENTS
+                return
+            # What was heard before the run was announced belongs to it.
+            batch = sorted(batch, key=lambda event: not isinstance(event, ev.RunStarted))
         snapshot = self._writer.snapshot()
         connection = self._connection
         try:
