@@ -30,11 +30,6 @@ class GapCause(enum.StrEnum):
     INFRASTRUCTURE = "infrastructure"
     UNPAIRED = "unpaired"
 
-    @property
-    def counts(self) -> bool:
-        """True when the gap is held against the device."""
-        return self in (GapCause.UNEXPLAINED, GapCause.REJOINING)
-
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -51,11 +46,15 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A stretch in which at least one read was due and none came."""
+    """A stretch in which at least one read was due and none came.
+
+    `excused` of the `missed` reads were due while the rig was out or the device not paired.
+    """
 
     start_us: int
     end_us: int
     missed: int
+    excused: int
     cause: GapCause
     detail: str = ""
 
@@ -96,18 +95,38 @@ class Circumstances:
     unpaired: Sequence[Interval] = ()
     rejoins: Sequence[Interval] = ()
 
-    def cause(self, start_us: int, end_us: int) -> tuple[GapCause, str]:
-        """The kindest explanation that covers the whole gap, else what happened during it."""
-        for interval in self.unpaired:
-            if interval.overlaps(start_us, end_us):
-                return GapCause.UNPAIRED, interval.what
-        for interval in self.infrastructure:
-            if interval.overlaps(start_us, end_us) and end_us <= interval.end_us + RECOVERY_US:
-                return GapCause.INFRASTRUCTURE, interval.what
-        for interval in self.rejoins:
-            if interval.overlaps(start_us, end_us):
-                return GapCause.REJOINING, interval.what
-        return GapCause.UNEXPLAINED, ""
+    def gap(self, start_us: int, end_us: int, missed: int, period_us: int) -> Gap:
+        """Say of each missed read whether it is excused, and of the gap what it is put down to.
+
+        A read is excused when it was due during an outage, or so soon after it that the device may
+        still have been on its way back. A gap is put down to an outage when all its reads are.
+        """
+        excused = 0
+        reasons: dict[GapCause, str] = {}
+        for due_us in range(start_us + period_us, start_us + missed * period_us + 1, period_us):
+            found = self._excuse(due_us)
+            if found is not None:
+                excused += 1
+                reasons.setdefault(*found)
+        if excused == missed:
+            cause = next(iter(reasons))
+            return Gap(start_us, end_us, missed, excused, cause, reasons[cause])
+        for rejoin in self.rejoins:
+            if rejoin.overlaps(start_us, end_us):
+                return Gap(start_us, end_us, missed, excused, GapCause.REJOINING, rejoin.what)
+        detail = "; ".join(reasons.values())
+        if detail:
+            detail = f"{excused} of them excused ({detail})"
+        return Gap(start_us, end_us, missed, excused, GapCause.UNEXPLAINED, detail)
+
+    def _excuse(self, due_us: int) -> tuple[GapCause, str] | None:
+        for away in self.unpaired:
+            if away.start_us <= due_us < away.end_us + SETTLING_US:
+                return GapCause.UNPAIRED, away.what
+        for outage in self.infrastructure:
+            if outage.start_us <= due_us < outage.end_us + RECOVERY_US:
+                return GapCause.INFRASTRUCTURE, outage.what
+        return None
 
 
 def begin_of(
@@ -145,8 +164,7 @@ def compliance(
 
     def gap(start_us: int, stop_us: int, missed: int) -> None:
         if missed > 0:
-            cause, detail = around.cause(start_us, stop_us)
-            gaps.append(Gap(start_us, stop_us, missed, cause, detail))
+            gaps.append(around.gap(start_us, stop_us, missed, period_us))
 
     if begin_us is not None and first_us is not None and begin_us < first_us:
         longest_ms = (first_us - begin_us) // 1000
@@ -176,7 +194,7 @@ def compliance(
         early=sum(n for ms, n in counts.items() if ms < period_ms - tolerance_ms),
         late=sum(n for ms, n in counts.items() if ms > period_ms + tolerance_ms),
         missed=sum(g.missed for g in gaps),
-        missed_counting=sum(g.missed for g in gaps if g.cause.counts),
+        missed_counting=sum(g.missed - g.excused for g in gaps),
         gaps=tuple(gaps),
         intervals=counts,
         times_us=tuple(times_us),

@@ -309,17 +309,14 @@ def _schedule(schedule: Schedule, limits: Limits) -> list[Finding]:
     # A request that is lost on the air looks to the hub like one that was never made.
     # One lost frame says nothing, however few reads were due.
     if share > limits.missed_fail and missed >= 3:
-        sure = Certainty.SURE if share > 0.5 else Certainty.FAIRLY_SURE
-        return [Finding(Verdict.FAIL, text, sure)]
-    if share > limits.missed_marginal and missed >= 2:
-        return [Finding(Verdict.MARGINAL, text, Certainty.FAIRLY_SURE)]
-    found = [
-        Finding(
-            Verdict.PASS,
-            text,
-            Certainty.SURE if bound <= limits.missed_fail else Certainty.FAIRLY_SURE,
-        )
-    ]
+        verdict = Verdict.FAIL
+        certainty = Certainty.SURE if share > 0.5 else Certainty.FAIRLY_SURE
+    elif share > limits.missed_marginal and missed >= 2:
+        verdict, certainty = Verdict.MARGINAL, Certainty.FAIRLY_SURE
+    else:
+        verdict = Verdict.PASS
+        certainty = Certainty.SURE if bound <= limits.missed_fail else Certainty.FAIRLY_SURE
+    found = [Finding(verdict, text, certainty)]
     intervals = sum(result.intervals.values())
     for count, word in ((result.late, "late"), (result.early, "early")):
         if intervals and count / intervals > limits.unpunctual_marginal:

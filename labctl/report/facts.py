@@ -175,6 +175,7 @@ def _schedule(schedule: Schedule) -> Facts:
                 "start_us": gap.start_us,
                 "length_us": gap.end_us - gap.start_us,
                 "missed": gap.missed,
+                "excused": gap.excused,
                 "cause": gap.cause.value,
                 "detail": gap.detail,
             }

@@ -43,10 +43,10 @@ def method(limits: Limits, *, simulated: bool) -> list[Paragraph]:
         ),
         Paragraph(
             "Gaps.",
-            "A gap is infrastructure when it overlaps an outage of the rig itself and ends within"
-            f" {recovery} of it, since a device rejoins at most every quarter of an hour. Such"
-            " gaps do not count against the device. Unexplained means only that nothing else was"
-            " recorded at that time.",
+            "A missed read does not count against the device when it was due during an outage of"
+            f" the rig itself, or within {recovery} after it, since a device rejoins at most every"
+            " quarter of an hour. A gap is put down to infrastructure when that is true of all its"
+            " reads. Unexplained means only that nothing else was recorded at that time.",
         ),
         Paragraph(
             "Link quality.",
