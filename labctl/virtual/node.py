@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from labctl.errors import ConfigurationError
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.air import Air
-from labctl.virtual.frames import aps, from_air, nwk
+from labctl.virtual.frames import aps, from_air, nwk, to_air
 from labctl.virtual.frames.aps import ApsFrame, Fragmentation
 from labctl.virtual.phy import phy_of
 from labctl.virtual.stack.aps import Aps
@@ -117,7 +117,7 @@ class Node:
         self.last_counter = 0
         self.powered = False
         self.life = 0  # counts power cycles
-        self._waiting: set[asyncio.Future[Any]] = set()
+        self._waiting: dict[asyncio.Future[Any], asyncio.TimerHandle | None] = {}
         self._eui64_by_short: dict[int, Eui64] = {}
         self._leave_timer: asyncio.TimerHandle | None = None
         self._loopbacks: set[asyncio.Handle] = set()
@@ -172,8 +172,10 @@ class Node:
         for handle in self._loopbacks:
             handle.cancel()
         self._loopbacks.clear()
-        for future in self._waiting:
+        for future, timer in self._waiting.items():
             future.cancel()
+            if timer is not None:
+                timer.cancel()
         self._waiting.clear()
 
     def move(self, position: tuple[float, float, float]) -> None:
@@ -367,11 +369,11 @@ class Node:
         if refused is not None:
             await asyncio.sleep(0)  # a caller that tries again and again lets the others run
             return refused
-        self._waiting.add(confirmed)
+        self._waiting[confirmed] = None
         try:
             return await confirmed
         finally:
-            self._waiting.discard(confirmed)
+            self._waiting.pop(confirmed, None)
 
     def reserve_counter(self) -> int:
         """An APS counter for a caller that wants to know it before he sends."""
@@ -510,6 +512,19 @@ class Node:
             return []
         return await self.objects.ask_all(destination, cluster_id, body, collect_s)
 
+    def request_link_key(self, partner: Eui64) -> None:
+        """Ask the trust centre for a link key with `partner` (Request-Key, R22 4.4.7).
+
+        `NodeListener.key_received("application", partner)` tells when it has come. Nothing happens
+        without a trust centre link key, or when the trust centre will not.
+        """
+        state = self.state
+        trust_centre = state.trust_centre
+        link_key = None if trust_centre is None else state.link_keys.get(trust_centre)
+        if self.powered and state.joined and link_key is not None:
+            payload = aps.request_key(aps.KeyType.REQUEST_APPLICATION, to_air(partner))
+            self.aps.send_command(0x0000, payload, link_key=link_key.key)
+
     def fast_poll(self, seconds: float) -> None:
         """Sleeping device: fetch frames every `short_poll_s` for so long."""
         if self.powered:
@@ -635,13 +650,13 @@ class Node:
 
         timer = loop.call_later(max(seconds, 0), wake)
         future.add_done_callback(wake)
-        self._waiting.add(waiter)
+        self._waiting[waiter] = timer
         try:
             await waiter
         finally:
             timer.cancel()
             future.remove_done_callback(wake)
-            self._waiting.discard(waiter)
+            self._waiting.pop(waiter, None)
         return future.result() if future.done() else None
 
     async def sleep(self, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -159,8 +160,17 @@ class Room:
 
 
 def run(main: Coroutine[Any, Any, _T]) -> _T:
-    """On the clock that jumps."""
-    return clock.run(main, fast=True)
+    """On the clock that jumps. What raises in a callback fails the test too."""
+    raised: list[object] = []
+
+    async def watched() -> _T:
+        handler: Callable[..., None] = lambda loop, context: raised.append(context)  # noqa: E731
+        asyncio.get_running_loop().set_exception_handler(handler)
+        return await main
+
+    result = clock.run(watched(), fast=True)
+    assert not raised
+    return result
 
 
 async def send(node: Node, to: int, payload: bytes, **options: Any) -> Any:
