@@ -60,10 +60,13 @@ class ScheduleLine:
         self.observed += 1
 
     def expected(self, now_us: int) -> int:
-        """Reads due by now, counted from the first one."""
+        """Reads due by now, counted from the first one; one is due once its tolerance is over."""
         if self.first_us is None:
             return 0
-        return (now_us - self.first_us) // (self.period_ms * 1000) + 1
+        since_us, period_us = now_us - self.first_us, self.period_ms * 1000
+        overdue = max(0, since_us - self.tolerance_ms * 1000) // period_us + 1
+        due = since_us // period_us + 1
+        return min(due, max(overdue, self.observed))
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
+from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
@@ -18,6 +19,9 @@ from labctl.events import Event, JoinOutcome, Step, StepStatus
 
 REDRAW_PERIOD_S = 0.1
 """Real seconds between two drawings: the fast clock makes thousands of events a second."""
+
+SHOWN_FROM_US = 50_000
+"""Steps that took less are shown without their time."""
 
 _STEP_WORDS = {
     Step.BEACON_REQUEST: "beacon",
@@ -123,7 +127,9 @@ def _head(board: Board, duration_s: float | None) -> Panel:
 
 
 def _devices(board: Board) -> Table:
-    table = Table(expand=True, show_edge=False, pad_edge=False, header_style="dim")
+    table = Table(
+        expand=True, show_edge=False, pad_edge=False, header_style="dim", box=box.SIMPLE_HEAD
+    )
     table.add_column("device", no_wrap=True)
     table.add_column("state", no_wrap=True)
     table.add_column("reads served / expected", ratio=1)
@@ -187,7 +193,7 @@ def _join(device: DeviceLine) -> Text:
     for step in device.steps:
         text.append(" ● ", style=_STATUS_STYLE[step.status])
         text.append(_STEP_WORDS[step.step])
-        if step.elapsed_us:
+        if step.elapsed_us >= SHOWN_FROM_US:
             text.append(f" +{step.elapsed_us / 1e6:.1f} s", style="dim")
     if device.outcome is not None and device.outcome is not JoinOutcome.AUTHORISED:
         text.append(f"  {device.outcome}: {device.cause}", style=_OUTCOME_STYLE[device.outcome])
