@@ -128,13 +128,18 @@ class Flash:
             return None
         try:
             return Contents.from_json(json.loads(self._path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            # `from None`: what the parser had in hand may hold keys.
-            raise ConfigurationError(
-                f"this is not the state of a virtual NCP ({type(error).__name__})",
-                where=str(self._path),
-                mend="name another --state file, or remove this one to start with an empty NCP",
-            ) from None
+        except OSError as error:
+            what = f"the NCP's state cannot be read: {error.strerror}"
+        except ConfigurationError as error:
+            what = error.what
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            what = f"this is not the state of a virtual NCP ({type(error).__name__})"
+        # Outside of `except`: what the parser had in hand may hold keys.
+        raise ConfigurationError(
+            what,
+            where=str(self._path),
+            mend="name another file, or remove this one to start with an empty NCP",
+        )
 
     def save_soon(self) -> None:
         """Write within 50 ms: for what happens while frames flow."""
