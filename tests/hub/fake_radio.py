@@ -287,8 +287,10 @@ class Bench:
         return FakeDevice(self, logged, nwk)
 
     async def paired(self, logged: LoggedDevice = IHD, nwk: int = 0x1A2B) -> FakeDevice:
-        """A device that is authorised."""
+        """A device that is authorised: paired just now, unless the radio has its key already."""
         device = self.device(logged, nwk)
+        if self.hub.authorised(logged.eui64):
+            return device
         await self.hub.pair(PairingRequest(eui64=logged.eui64, window_s=600))
         await device.join()
         assert self.hub.authorised(logged.eui64)
@@ -342,6 +344,12 @@ def meters() -> list[Meter]:
             )
         ),
     ]
+
+
+def with_keys(scenario: Callable[[Bench], Coroutine[Any, Any, T]], **settings: Any) -> T:
+    """A hub that resumes with both devices authorised: for what comes after pairing."""
+    keys = {IHD_EUI64: Secret(b"\xe1" * 16), CAD_EUI64: Secret(b"\xe2" * 16)}
+    return with_hub(scenario, radio=FakeCoordinator(keys), **settings)
 
 
 def with_hub(

@@ -24,8 +24,8 @@ _SUMMER_S = 3600
 
 
 def zigbee_time(utc_s: int) -> int:
-    """Seconds since 2000-01-01T00:00:00Z."""
-    return utc_s - ZIGBEE_EPOCH_S
+    """Seconds since 2000-01-01T00:00:00Z; whatever was before that is 0."""
+    return max(0, utc_s - ZIGBEE_EPOCH_S)
 
 
 def summer_time(year: int) -> tuple[int, int]:
