@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from labctl.record.rows import Device, Join, Link, RunData, Schedule
-from labctl.record.verdict import Assessment, DeviceAssessment, Limits
+from labctl.record.rows import Device, Join, Link, Run, RunData, Schedule
+from labctl.record.verdict import Assessment, DeviceAssessment, Finding, Limits
 from labctl.report.formats import iso
 
 FORMAT = "labctl-report"
@@ -57,9 +57,7 @@ def facts(data: RunData, assessment: Assessment, limits: Limits) -> Facts:
         "verdict": {
             "verdict": run.verdict or assessment.verdict.value,
             "certainty": assessment.certainty.value if same else None,
-            "reasons": list(run.reasons or assessment.reasons)
-            if same
-            else list(run.reasons) or [f"given as {run.verdict} when the run ended"],
+            "reasons": _reasons(run, assessment, same=same),
             "given_when_the_run_ended": given,
             "as_assessed_now": assessment.verdict.value,
         },
@@ -110,7 +108,15 @@ def facts(data: RunData, assessment: Assessment, limits: Limits) -> Facts:
     }
 
 
-def _finding(finding: Any) -> Facts:
+def _reasons(run: Run, assessment: Assessment, *, same: bool) -> list[str]:
+    """The reasons that were given; where there are none, those that are found now."""
+    if run.reasons:
+        return list(run.reasons)
+    given = [] if same else [f"the verdict {run.verdict} was given when the run ended"]
+    return [*given, *assessment.reasons]
+
+
+def _finding(finding: Finding) -> Facts:
     return {
         "verdict": finding.verdict.value,
         "certainty": finding.certainty.value,
