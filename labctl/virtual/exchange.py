@@ -18,7 +18,8 @@ from labctl.virtual.frames import mac
 from labctl.virtual.phy import MAX_BACKOFFS, MAX_BE, MAX_RETRIES, MIN_BE, Phy
 
 if TYPE_CHECKING:
-    from labctl.virtual.air import Medium, Radio
+    from labctl.virtual.medium import Medium
+    from labctl.virtual.radio import Radio
 
 
 class Outcome(IntEnum):

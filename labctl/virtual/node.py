@@ -28,6 +28,7 @@ from labctl.virtual.stack.mac import Mac
 from labctl.virtual.stack.nwk import Nwk
 from labctl.virtual.stack.parent import Parent
 from labctl.virtual.stack.polling import Poller
+from labctl.virtual.stack.scanning import Scanning
 from labctl.virtual.stack.state import LinkKey, NodeState
 from labctl.virtual.stack.trust_centre import TrustCentre
 from labctl.virtual.stack.types import (
@@ -128,6 +129,7 @@ class Node:
         self.parent: Parent
         self.trust_centre: TrustCentre
         self.joining: Joining
+        self.scanning: Scanning
         self._poller: Poller
 
     # -- life --------------------
@@ -147,6 +149,7 @@ class Node:
         self.objects = Zdo(self)
         self.trust_centre = TrustCentre(self)
         self.joining = Joining(self)
+        self.scanning = Scanning(self)
         self._poller = Poller(self)
         self.powered = True
         self.resume_radio()
@@ -201,7 +204,7 @@ class Node:
         """
         if not self.powered:
             return []
-        return await self.joining.active_scan(channels, duration, page)
+        return await self.scanning.active_scan(channels, duration, page)
 
     async def energy_scan(
         self, channels: Sequence[int], duration: int = 3, *, page: int = 0
@@ -209,7 +212,7 @@ class Node:
         """Peak energy for each channel, dBm."""
         if not self.powered:
             return {}
-        return await self.joining.energy_scan(channels, duration, page)
+        return await self.scanning.energy_scan(channels, duration, page)
 
     def form(
         self,
@@ -502,7 +505,7 @@ class Node:
         """
         if not self.powered:
             return None
-        return await self.objects.ask(destination, cluster_id, body, timeout_s)
+        return await self.objects.client.ask(destination, cluster_id, body, timeout_s)
 
     async def zdo_broadcast(
         self, destination: int, cluster_id: int, body: bytes, *, collect_s: float
@@ -510,7 +513,7 @@ class Node:
         """Broadcast a ZDO request and collect (source, response body) for `collect_s` seconds."""
         if not self.powered:
             return []
-        return await self.objects.ask_all(destination, cluster_id, body, collect_s)
+        return await self.objects.client.ask_all(destination, cluster_id, body, collect_s)
 
     def request_link_key(self, partner: Eui64) -> None:
         """Ask the trust centre for a link key with `partner` (Request-Key, R22 4.4.7).

@@ -1,4 +1,4 @@
-"""Scanning, joining and rejoining, from the joiner's side (R22 3.6.1.4)."""
+"""Joining and rejoining, from the joiner's side (R22 3.6.1.4)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from labctl.virtual.exchange import Outcome
 from labctl.virtual.frames import FrameError, aps, from_air, mac, nwk, to_air
 from labctl.virtual.stack.nwk import NoRoute
 from labctl.virtual.stack.parent import DEFAULT_TIMEOUT
+from labctl.virtual.stack.scanning import BASE_SUPERFRAME_SYMBOLS
 from labctl.virtual.stack.state import LinkKey
 from labctl.virtual.stack.types import Beacon, JoinFailure, Role
 
 if TYPE_CHECKING:
     from labctl.virtual.node import Node
 
-BASE_SUPERFRAME_SYMBOLS = 960
 RESPONSE_WAIT_SUPERFRAMES = 32  # macResponseWaitTime
 RESPONSE_POLLS = 3
 POLL_S = 0.25
@@ -36,86 +36,6 @@ class Joining:
     def current(self) -> bool:
         """Whether the power has stayed on since this object was made."""
         return self.node.powered and self.node.joining is self
-
-    # -- scans --------------------
-
-    async def active_scan(self, channels: Sequence[int], duration: int, page: int) -> list[Beacon]:
-        """Beacon requests on each channel, and the beacons heard, each network node once."""
-        node = self.node
-        heard: dict[tuple[int, int, int], Beacon] = {}
-        radio = node.mac.radio
-
-        def on_beacon(frame: mac.MacFrame, rssi_dbm: int, lqi: int) -> None:
-            if not isinstance(frame.source, int) or frame.source_pan is None:
-                return
-            beacon = mac.ZigbeeBeacon.decode(frame.payload)
-            key = (channel, frame.source_pan, frame.source)
-            heard[key] = Beacon(
-                page,
-                channel,
-                frame.source_pan,
-                frame.source,
-                from_air(beacon.extended_pan_id),
-                beacon.association_permit,
-                beacon.router_capacity,
-                beacon.end_device_capacity,
-                beacon.stack_profile,
-                beacon.depth,
-                beacon.update_id,
-                lqi,
-                rssi_dbm,
-            )
-
-        try:
-            node.mac.hold()
-            radio.promiscuous = True
-            node.mac.on_beacon = on_beacon
-            for channel in channels:
-                radio.tune(page, channel)
-                radio.listen(True)
-                node.mac.request_beacons()
-                await node.sleep(self._scan_s(duration))
-        finally:
-            self._scan_over()
-        return list(heard.values())
-
-    async def energy_scan(
-        self, channels: Sequence[int], duration: int, page: int
-    ) -> dict[int, int]:
-        """Peak energy of each channel, dBm."""
-        node = self.node
-        radio = node.mac.radio
-        peaks = {}
-        try:
-            node.mac.hold()
-            radio.promiscuous = True
-            for channel in channels:
-                radio.tune(page, channel)
-                assert radio.medium is not None
-                medium = radio.medium
-                medium.start_energy_measurement(radio)
-                try:
-                    await node.sleep(self._scan_s(duration))
-                finally:
-                    peak = medium.end_energy_measurement(radio)
-                peaks[channel] = round(peak)
-        finally:
-            self._scan_over()
-        return peaks
-
-    def _scan_s(self, duration: int) -> float:
-        assert self.node.mac.radio.medium is not None
-        symbols = BASE_SUPERFRAME_SYMBOLS * ((1 << duration) + 1)
-        return symbols * self.node.mac.radio.medium.phy.symbol_s
-
-    def _scan_over(self) -> None:
-        node = self.node
-        if not self.current:
-            return
-        node.mac.on_beacon = None
-        node.mac.radio.promiscuous = False
-        node.resume_radio()
-        node.mac.release()
 
     # -- association --------------------
 
@@ -307,7 +227,7 @@ class Joining:
         for group in ([state.channel], others):
             found = [
                 each
-                for each in await self.active_scan(group, 3, state.page)
+                for each in await self.node.scanning.active_scan(group, 3, state.page)
                 if each.extended_pan_id == state.extended_pan_id
             ]
             if found:

@@ -1,14 +1,14 @@
-"""Zigbee Device Objects: answers to discovery and management requests, and a client (R22 2.4)."""
+"""Zigbee Device Objects: answers to discovery and management requests (R22 2.4)."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from labctl.virtual.frames import FrameError, mac, nwk, to_air, zdp
 from labctl.virtual.frames.zdp import Cluster, Fields, ZdpStatus
-from labctl.virtual.stack.types import Indication, Role, SimpleDescriptor, Status
+from labctl.virtual.stack.types import Indication, Role, SimpleDescriptor
+from labctl.virtual.stack.zdo_client import ZdoClient
 
 if TYPE_CHECKING:
     from labctl.virtual.node import Node
@@ -27,8 +27,7 @@ class Zdo:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.state = node.state
-        self.sequence = node.rng.randrange(256)
-        self._waiting: dict[tuple[int, int], Callable[[int, bytes], None]] = {}
+        self.client = ZdoClient(node, self._send)
         self._servers: dict[int, Callable[[Indication, bytes], bytes | None]] = {
             Cluster.NWK_ADDR: self._nwk_addr,
             Cluster.IEEE_ADDR: self._ieee_addr,
@@ -46,27 +45,10 @@ class Zdo:
             Cluster.MGMT_PERMIT_JOINING: self._mgmt_permit,
         }
 
-    # -- client --------------------
-
-    def next_sequence(self) -> int:
-        """The next transaction sequence number."""
-        self.sequence = (self.sequence + 1) & 0xFF
-        return self.sequence
-
-    def expect(self, cluster: int, heard: Callable[[int, bytes], None]) -> int:
-        """Have `heard(source, body)` called for each response; returns the sequence number."""
-        sequence = self.next_sequence()
-        self._waiting[cluster | zdp.RESPONSE, sequence] = heard
-        return sequence
-
-    def forget(self, cluster: int, sequence: int) -> None:
-        """No more responses are wanted."""
-        self._waiting.pop((cluster | zdp.RESPONSE, sequence), None)
-
     def announce(self) -> None:
         """Device_annce (R22 2.4.3.1.11), to all that listen."""
         body = zdp.device_announce(self.state.nwk, to_air(self.state.eui64), self.node.capability)
-        self._send(nwk.BROADCAST_RX_ON, Cluster.DEVICE_ANNCE, self.next_sequence(), body)
+        self._send(nwk.BROADCAST_RX_ON, Cluster.DEVICE_ANNCE, self.client.next_sequence(), body)
 
     # -- server --------------------
 
@@ -79,9 +61,7 @@ class Zdo:
         sequence, body = indication.payload[0], indication.payload[1:]
         cluster = indication.cluster_id
         if cluster & zdp.RESPONSE:
-            heard = self._waiting.get((cluster, sequence))
-            if heard is not None:
-                heard(indication.source, body)
+            self.client.answered(indication.source, cluster, sequence, body)
             return
         if cluster == Cluster.DEVICE_ANNCE:
             self._device_announce(indication, body)
@@ -323,51 +303,6 @@ class Zdo:
         # R22 2.4.3.3.7.2: 0xFF counts as 0xFE, nobody opens for good over the air.
         self.node.permit_joining(min(fields.u8(), 254))
         return None if nwk.is_broadcast(indication.destination) else _SUCCESS
-
-    # -- awaiting responses --------------------
-
-    async def ask(
-        self, destination: int, cluster: int, body: bytes, timeout_s: float
-    ) -> bytes | None:
-        """A unicast request and its response body, or None."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[bytes | None] = loop.create_future()
-
-        def heard(source: int, response: bytes) -> None:
-            if not answer.done() and source == destination:
-                answer.set_result(response)
-
-        def confirmed(status: Status) -> None:
-            if status is not Status.SUCCESS and not answer.done():
-                answer.set_result(None)
-
-        sequence = self.expect(cluster, heard)
-        try:
-            refused = self.node.request(
-                destination,
-                source_endpoint=0,
-                destination_endpoint=0,
-                profile_id=0,
-                cluster_id=cluster,
-                payload=bytes((sequence,)) + body,
-                done=confirmed,
-            )
-            return None if refused is not None else await self.node.wait_for(answer, timeout_s)
-        finally:
-            self.forget(cluster, sequence)
-
-    async def ask_all(
-        self, destination: int, cluster: int, body: bytes, collect_s: float
-    ) -> list[tuple[int, bytes]]:
-        """A broadcast request, and all responses that come within `collect_s` seconds."""
-        answers: list[tuple[int, bytes]] = []
-        sequence = self.expect(cluster, lambda source, response: answers.append((source, response)))
-        try:
-            self._send(destination, cluster, sequence, body)
-            await self.node.sleep(collect_s)
-        finally:
-            self.forget(cluster, sequence)
-        return answers
 
 
 def _matches(descriptor: SimpleDescriptor, request: zdp.MatchRequest) -> bool:
