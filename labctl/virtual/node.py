@@ -246,7 +246,7 @@ class Node:
         state.update_id = update_id
         state.joined = True
         if self.powered:
-            self.nwk.forget_counters()
+            self.nwk.security.forget_counters()
             self.resume_radio()
             self.network_up()
         self.listener.network_changed()
@@ -570,7 +570,7 @@ class Node:
         """Broadcast Switch-Key for the key of `begin_key_update`, and switch (R22 4.4.8)."""
         sequence = self.state.alternate_key_sequence
         self.aps.send_command(nwk.BROADCAST_ALL, aps.switch_key(sequence))
-        self.nwk.switch_key(sequence)
+        self.nwk.security.switch_key(sequence)
 
     # -- for the layers --------------------
 

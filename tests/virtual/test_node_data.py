@@ -430,7 +430,7 @@ def test_replayed_frames_are_dropped_by_the_frame_counters() -> None:
         replayed(room, recorded[0], 0x55)
         assert room.hub.counters["nwk_frame_counter_failure"] == 1
         # The network key alone does not help either: the APS counter has gone on too.
-        room.hub.nwk.forget_neighbour(CAD.little_endian)
+        room.hub.nwk.security.forget_neighbour(CAD.little_endian)
         replayed(room, recorded[0], 0x66)
         assert room.hub.counters["aps_frame_counter_failure"] == 1
         assert len(room.hub_heard.data) == 1

@@ -5,24 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.exchange import Outcome
-from labctl.virtual.frames import FrameError, aps, from_air, nwk, to_air
+from labctl.virtual.frames import aps, nwk
 from labctl.virtual.frames.aps import ApsFrame, Fragmentation, Kind
 from labctl.virtual.frames.security import (
     APS_OVERHEAD,
-    AuxiliaryHeader,
     KeyId,
-    aps_key,
-    protect,
-    unprotect,
 )
-from labctl.virtual.stack.fragments import Reassembler, Reassembly
+from labctl.virtual.stack.aps_commands import ApsCommands
+from labctl.virtual.stack.aps_security import ApsSecurity
+from labctl.virtual.stack.fragments import Reassembler
 from labctl.virtual.stack.nwk import MAX_PAYLOAD, NoRoute
 from labctl.virtual.stack.polling import EXPECTANT_S
-from labctl.virtual.stack.state import CounterGuard, LinkKey
+from labctl.virtual.stack.state import LinkKey
 from labctl.virtual.stack.types import Indication, Status
 
 if TYPE_CHECKING:
@@ -85,14 +84,13 @@ class Aps:
         self.loop = asyncio.get_running_loop()
         self.counters = node.counters
         self.counter = node.rng.randrange(256)
-        self._eui64 = to_air(self.state.eui64)
-        self._security = CounterGuard(self.state, node.listener.network_changed, of_aps=True)
+        self.security = ApsSecurity(node)
+        self._commands = ApsCommands(node)
         self._pending: dict[int, Outgoing] = {}
         self._others: set[Outgoing] = set()  # under way, but nobody acknowledges them
         self._seen: dict[tuple[int, int], float] = {}
         self._seen_order: deque[tuple[float, tuple[int, int]]] = deque()
         self._reassembler = Reassembler(self.loop)
-        self.joining_key: LinkKey | None = None  # before the trust centre's address is known
 
     def close(self) -> None:
         """The power is gone: nothing is called back."""
@@ -155,7 +153,7 @@ class Aps:
                 outgoing.failure = Status.NO_KEY
                 outgoing.timer = self.loop.call_later(0, self._timed_out, outgoing)
                 return
-        octets = self._encode(frame, outgoing.blocks[outgoing.index], link_key)
+        octets = self.security.encode(frame, outgoing.blocks[outgoing.index], link_key)
 
         def sent(outcome: Outcome) -> None:
             self._sent(outgoing, outcome)
@@ -165,13 +163,6 @@ class Aps:
         except NoRoute:
             self.counters["nwk_no_route"] += 1
             outgoing.timer = self.loop.call_later(0, self._sent, outgoing, Outcome.NO_ACK)
-
-    def _encode(self, frame: ApsFrame, payload: bytes, link_key: LinkKey | None) -> bytes:
-        header = frame.encode_header()
-        if link_key is None:
-            return header + payload
-        auxiliary = AuxiliaryHeader(KeyId.DATA, self._security.next())
-        return header + protect(link_key.key, header, auxiliary, self._eui64, payload)
 
     def _sent(self, outgoing: Outgoing, outcome: Outcome) -> None:
         if outgoing.finished:
@@ -236,14 +227,7 @@ class Aps:
             delivery=aps.Delivery.BROADCAST if broadcast else aps.Delivery.UNICAST,
             security=link_key is not None,
         )
-        header = frame.encode_header()
-        if link_key is None:
-            octets = header + payload
-        else:
-            auxiliary = AuxiliaryHeader(key_id, self._security.next(), self._eui64)
-            octets = header + protect(
-                aps_key(link_key, key_id), header, auxiliary, self._eui64, payload
-            )
+        octets = self.security.encode_command(frame, payload, link_key, key_id)
         self.node.nwk.send_data(destination, octets, lambda outcome: None, secured=nwk_secured)
 
     # -- receiving --------------------
@@ -256,45 +240,18 @@ class Aps:
         payload = frame.body
         source: Eui64 | None = None
         if frame.security:
-            opened = self._open(carrier, frame)
+            opened = self.security.open(carrier, frame)
             if opened is None:
                 return
             payload, source = opened
         if frame.kind == Kind.COMMAND:
-            self._command(carrier, frame, payload, source, nwk_secured)
+            self._commands.received(carrier, frame, payload, source, nwk_secured)
         elif not nwk_secured:
             self.counters["nwk_unsecured_dropped"] += 1
         elif frame.kind == Kind.ACK:
             self._acknowledged(carrier.source, frame)
         else:
             self._data(carrier, frame, payload, rssi_dbm, lqi)
-
-    def _open(self, carrier: nwk.NwkFrame, frame: ApsFrame) -> tuple[bytes, Eui64] | None:
-        auxiliary, length = AuxiliaryHeader.decode(frame.body)
-        source = auxiliary.source or carrier.source_eui64
-        address = from_air(source) if source is not None else self.node.eui64_of(carrier.source)
-        link_key = None if address is None else self.state.link_keys.get(address)
-        if link_key is None and auxiliary.key_id == KeyId.KEY_TRANSPORT:
-            link_key = self.joining_key
-        if address is None or link_key is None:
-            self.counters["aps_decryption_failure"] += 1
-            return None
-        if auxiliary.counter < link_key.incoming_counter:
-            self.counters["aps_frame_counter_failure"] += 1
-            return None
-        payload = unprotect(
-            aps_key(link_key.key, auxiliary.key_id),
-            frame.header,
-            frame.body,
-            auxiliary,
-            length,
-            to_air(address),
-        )
-        if payload is None:
-            self.counters["aps_decryption_failure"] += 1
-            return None
-        link_key.incoming_counter = auxiliary.counter + 1
-        return payload, address
 
     def _data(
         self, carrier: nwk.NwkFrame, frame: ApsFrame, payload: bytes, rssi_dbm: int, lqi: int
@@ -348,7 +305,7 @@ class Aps:
     def _fragment(self, key: tuple[int, int], frame: ApsFrame, indication: Indication) -> None:
         first = frame.fragmentation == Fragmentation.FIRST
         index, count = (0, frame.block) if first else (frame.block, None)
-        block = _with_block(indication, index, count)
+        block = replace(indication, block=index, block_count=count)
         if not self.node.reassemble:
             self.node.indicate(block)
             return
@@ -365,7 +322,7 @@ class Aps:
         if reassembly.complete:
             self._reassembler.forget(key)
             self._is_copy(key)
-            self.node.indicate(_whole(reassembly, indication))
+            self.node.indicate(replace(indication, payload=reassembly.payload()))
 
     # -- acknowledgements --------------------
 
@@ -395,7 +352,7 @@ class Aps:
             frame.acknowledged = bitmap
         try:
             self.node.nwk.send_data(
-                indication.source, self._encode(frame, b"", link_key), lambda outcome: None
+                indication.source, self.security.encode(frame, b"", link_key), lambda outcome: None
             )
         except NoRoute:
             self.counters["nwk_no_route"] += 1
@@ -426,90 +383,3 @@ class Aps:
     @staticmethod
     def _single_block(frame: ApsFrame) -> int:
         return 0 if frame.fragmentation == Fragmentation.FIRST else frame.block
-
-    # -- commands --------------------
-
-    def _command(
-        self,
-        carrier: nwk.NwkFrame,
-        frame: ApsFrame,
-        payload: bytes,
-        source: Eui64 | None,
-        nwk_secured: bool,
-    ) -> None:
-        if not payload:
-            raise FrameError("an APS command frame without a command")
-        node = self.node
-        command = payload[0]
-        if command == aps.Command.TRANSPORT_KEY and source is not None:
-            key_id = frame.body[0] >> 3 & 3
-            self._key_transported(aps.TransportKey.decode(payload), key_id, source, nwk_secured)
-        elif not nwk_secured:
-            self.counters["nwk_unsecured_dropped"] += 1
-        elif command == aps.Command.SWITCH_KEY:
-            node.nwk.switch_key(aps.decode_switch_key(payload))
-        elif source is None:
-            self.counters["aps_unsecured_command"] += 1
-        elif command == aps.Command.REMOVE_DEVICE and source == self.state.trust_centre:
-            if aps.decode_remove_device(payload) == self._eui64:
-                node.told_to_leave(False)
-        elif command == aps.Command.REQUEST_KEY:
-            node.trust_centre.key_requested(source, carrier.source, payload)
-        else:
-            self.counters["aps_command_ignored"] += 1
-
-    def _key_transported(
-        self, command: aps.TransportKey, key_id: int, source: Eui64, nwk_secured: bool
-    ) -> None:
-        node = self.node
-        if command.key_type == aps.KeyType.NETWORK:
-            if key_id == KeyId.KEY_TRANSPORT and command.destination in (self._eui64, bytes(8)):
-                node.joining.network_key_received(command, source, nwk_secured)
-        elif key_id == KeyId.KEY_LOAD and source == self.state.trust_centre:
-            if command.key_type == aps.KeyType.APPLICATION:
-                partner = from_air(command.source)
-                self.state.link_keys[partner] = LinkKey(partner, command.key)
-                node.listener.network_changed()
-                node.listener.key_received("application", partner)
-            elif command.destination == self._eui64:
-                self.state.link_keys[source] = LinkKey(source, command.key)
-                node.listener.network_changed()
-                node.listener.key_received("trust-centre", source)
-
-
-def _with_block(indication: Indication, index: int, count: int | None) -> Indication:
-    return Indication(
-        indication.source,
-        indication.source_eui64,
-        indication.destination,
-        indication.source_endpoint,
-        indication.destination_endpoint,
-        indication.profile_id,
-        indication.cluster_id,
-        indication.payload,
-        indication.counter,
-        indication.aps_secured,
-        indication.ack_requested,
-        indication.lqi,
-        indication.rssi_dbm,
-        index,
-        count,
-    )
-
-
-def _whole(reassembly: Reassembly, indication: Indication) -> Indication:
-    return Indication(
-        indication.source,
-        indication.source_eui64,
-        indication.destination,
-        indication.source_endpoint,
-        indication.destination_endpoint,
-        indication.profile_id,
-        indication.cluster_id,
-        reassembly.payload(),
-        indication.counter,
-        indication.aps_secured,
-        indication.ack_requested,
-        indication.lqi,
-        indication.rssi_dbm,
-    )

@@ -57,11 +57,11 @@ class Joining:
         try:
             failure = await self._associate(beacon.source)
             if failure is None:
-                node.aps.joining_key = LinkKey(state.eui64, link_key)
+                node.aps.security.joining_key = LinkKey(state.eui64, link_key)
                 failure = await self._wait_for_key(key_timeout_s)
         finally:
             if self.current:
-                node.aps.joining_key = None
+                node.aps.security.joining_key = None
                 self.waits_for_key = False
                 if not state.joined:
                     state.forget_network()
@@ -161,13 +161,13 @@ class Joining:
         state.network_key = command.key
         state.network_key_sequence = command.sequence
         state.trust_centre = trust_centre
-        joining_key = node.aps.joining_key
+        joining_key = node.aps.security.joining_key
         if joining_key is not None:
             state.link_keys[trust_centre] = LinkKey(
                 trust_centre, joining_key.key, joining_key.incoming_counter
             )
         node.learn(to_air(trust_centre), 0x0000)
-        node.nwk.forget_counters()
+        node.nwk.security.forget_counters()
         self.waits_for_key = False
         self._key.set_result(trust_centre)
         self._arrived()

@@ -1,4 +1,4 @@
-"""The MAC of one node: its transmit queue, frames kept for sleeping children, and polling."""
+"""The MAC of one node: its transmit queue, what it receives, and polling."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from labctl.virtual.air import Radio
-from labctl.virtual.exchange import Done, Outcome
+from labctl.virtual.exchange import Done as Sent
+from labctl.virtual.exchange import Outcome
 from labctl.virtual.frames import FrameError, mac, to_air
+from labctl.virtual.stack.indirect import Kept
 from labctl.virtual.stack.types import Role
 
 if TYPE_CHECKING:
     from labctl.virtual.node import Node
-
-PERSISTENCE_S = 7.68
-"""How long a frame waits for a sleeping child to fetch it (macTransactionPersistenceTime)."""
 
 FRAME_WAIT_S = 0.03
 """How long a sleeping device listens after an acknowledgement that promised a frame. The standard's
@@ -24,25 +23,6 @@ macMaxFrameTotalWaitTime is 19.5 ms at 2.4 GHz; parents with a queue take a litt
 
 DUPLICATE_S = 1.0
 """A frame that repeats its sender's last sequence number this soon is a copy."""
-
-Sent = Done
-"""Gets the outcome, and whether the acknowledgement had frame pending set."""
-
-Builder = Callable[[bool], bytes]
-"""Makes a frame when its turn has come; the argument is the frame pending bit."""
-
-
-class Transaction:
-    """A frame that a sleeping child has to fetch."""
-
-    __slots__ = ("address", "build", "in_flight", "sent", "timer")
-
-    def __init__(self, address: int | bytes, build: Builder, sent: Sent) -> None:
-        self.address = address
-        self.build = build
-        self.sent = sent
-        self.in_flight = False
-        self.timer: asyncio.TimerHandle | None = None
 
 
 class Mac:
@@ -57,6 +37,7 @@ class Mac:
             tx_power_dbm=node.tx_power_dbm,
         )
         self.loop = asyncio.get_running_loop()
+        self._counters = node.counters
         self.sequence = node.rng.randrange(256)
         self.beacon_sequence = node.rng.randrange(256)
         self.always_on = node.rx_on_when_idle
@@ -67,11 +48,10 @@ class Mac:
         self._held = False  # a scan has the radio: other frames wait
         self._sending: Sent | None = None
         self._busy = False
-        self._indirect: dict[int | bytes, deque[Transaction]] = {}
+        self.kept = Kept(self.loop, self.send, self._counters)
         self._last: dict[int | bytes, tuple[int, float]] = {}
         self._poll_done: Callable[[Outcome, bool], None] | None = None
         self._sleep_timer: asyncio.TimerHandle | None = None
-        self._counters = node.counters
         self._pan = 0xFFFF
         self._short = 0xFFFF
 
@@ -79,11 +59,7 @@ class Mac:
         """The power is gone."""
         if self._sleep_timer is not None:
             self._sleep_timer.cancel()
-        for transactions in self._indirect.values():
-            for each in transactions:
-                if each.timer is not None:
-                    each.timer.cancel()
-        self._indirect.clear()
+        self.kept.close()
         self._queue.clear()
         self._urgent.clear()
         self.radio.detach()
@@ -138,7 +114,7 @@ class Mac:
 
     def send_data_indirect(
         self, destination: int, payload: Callable[[], bytes], sent: Sent
-    ) -> Transaction:
+    ) -> None:
         """Keep a data frame for a sleeping child. `payload` is asked for at each attempt, so that
         the security counter is in step with what has been sent meanwhile."""
 
@@ -152,7 +128,7 @@ class Mac:
                 pending=pending,
             )
 
-        return self.keep(destination, build, sent)
+        self.kept.keep(destination, build, sent)
 
     def _transmit(self, frame: bytes | Callable[[], bytes], sent: Sent) -> None:
         self._busy = True
@@ -178,69 +154,6 @@ class Mac:
         elif self._queue and not self._held:
             self._transmit(*self._queue.popleft())
 
-    # -- frames for sleeping children --------------------
-
-    def keep(
-        self, address: int | bytes, build: Builder, sent: Sent, seconds: float = PERSISTENCE_S
-    ) -> Transaction:
-        """Keep a frame until `address` polls. `sent` gets NO_ACK when nobody fetches it in time."""
-        transaction = Transaction(address, build, sent)
-        self._indirect.setdefault(address, deque()).append(transaction)
-        transaction.timer = self.loop.call_later(seconds, self._expired, transaction)
-        return transaction
-
-    def kept_for(self, address: int | bytes) -> int:
-        """How many frames wait for this child."""
-        return len(self._indirect.get(address, ()))
-
-    def drop_kept(self, address: int | bytes) -> None:
-        """This child is no longer ours: what is kept for it has failed."""
-        for each in self._indirect.pop(address, ()):
-            if each.timer is not None:
-                each.timer.cancel()
-            if not each.in_flight:
-                each.sent(Outcome.NO_ACK, False)
-
-    def _expired(self, transaction: Transaction) -> None:
-        transaction.timer = None
-        if not transaction.in_flight:
-            self._remove(transaction)
-            self._counters["mac_indirect_expired"] += 1
-            transaction.sent(Outcome.NO_ACK, False)
-
-    def _remove(self, transaction: Transaction) -> None:
-        transactions = self._indirect.get(transaction.address)
-        if transactions is not None and transaction in transactions:
-            transactions.remove(transaction)
-            if not transactions:
-                del self._indirect[transaction.address]
-
-    def _polled(self, address: int | bytes) -> None:
-        transactions = self._indirect.get(address)
-        if not transactions:
-            if isinstance(address, int):
-                self.node.nwk.polled_for_nothing(address)
-            return
-        head = transactions[0]
-        if head.in_flight:
-            return
-        head.in_flight = True
-
-        def build() -> bytes:
-            return head.build(len(transactions) > 1)
-
-        def sent(outcome: Outcome, pending: bool) -> None:
-            head.in_flight = False
-            if outcome is not Outcome.SENT and head.timer is not None:
-                return  # stays for the next poll, until it expires
-            self._remove(head)
-            if head.timer is not None:
-                head.timer.cancel()
-                head.timer = None
-            head.sent(outcome, pending)
-
-        self.send(build, sent)
-
     def frame_pending(self, psdu: bytes) -> bool:
         """RadioClient: the frame pending bit, which is meant for data requests (5.1.6.3)."""
         if psdu[0] & 7 != mac.Kind.COMMAND:
@@ -249,12 +162,10 @@ class Mac:
             frame = mac.decode(psdu[:-2])
         except FrameError:
             return False
-        if frame.payload[0] != mac.Command.DATA_REQUEST:
-            return False
         source = frame.source
-        if source is None:
+        if frame.payload[0] != mac.Command.DATA_REQUEST or source is None:
             return False
-        if source in self._indirect:
+        if self.kept.waiting_for(source):
             return True
         return isinstance(source, int) and self.node.nwk.owes_a_leave(source)
 
@@ -346,7 +257,10 @@ class Mac:
         if command == mac.Command.DATA_REQUEST:
             if isinstance(source, int):
                 self.node.nwk.heard(source)
-            self._polled(source)
+            if self.kept.waiting_for(source):
+                self.kept.fetched_by(source)
+            elif isinstance(source, int):
+                self.node.nwk.polled_for_nothing(source)
         elif isinstance(source, bytes):
             if command == mac.Command.ASSOCIATION_REQUEST and len(frame.payload) >= 2:
                 self.node.parent.association_requested(source, frame.payload[1])

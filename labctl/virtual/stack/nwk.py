@@ -1,4 +1,4 @@
-"""The NWK layer of one node in a star: security, broadcasts, and forwarding between children.
+"""The NWK layer of one node in a star: sending, broadcasts, and forwarding between children.
 
 A coordinator and its end devices, one hop apart. There are no routers yet: nothing here discovers
 routes, and frames for an address that is no child of the coordinator end as "no route". A router
@@ -12,13 +12,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidTag
-
 from labctl.virtual.exchange import Outcome
 from labctl.virtual.frames import FrameError, mac, nwk, to_air
-from labctl.virtual.frames.security import MIC_OCTETS, NWK_OVERHEAD, cipher
+from labctl.virtual.frames.security import NWK_OVERHEAD
 from labctl.virtual.stack.mac import Mac
-from labctl.virtual.stack.state import CounterGuard
+from labctl.virtual.stack.nwk_security import NwkSecurity
 from labctl.virtual.stack.types import Role
 
 if TYPE_CHECKING:
@@ -28,10 +26,6 @@ LINK_STATUS_S = 15.0  # nwkLinkStatusPeriod
 BROADCAST_DELIVERY_S = 9.0  # nwkBroadcastDeliveryTime
 MAX_PAYLOAD = mac.MAX_PSDU - mac.FCS_OCTETS - mac.DATA_HEADER_OCTETS - 8 - NWK_OVERHEAD
 """Octets for the APS frame in a secured NWK frame without long addresses: 90."""
-
-_AUXILIARY_OCTETS = 14
-_ON_AIR = b"\x28"  # network key, extended nonce, level 0
-_COMPUTED = b"\x2d"  # the same with level 5
 
 
 class NoRoute(Exception):
@@ -48,9 +42,8 @@ class Nwk:
         self.loop = asyncio.get_running_loop()
         self.sequence = node.rng.randrange(256)
         self.counters = node.counters
-        self._counter = CounterGuard(self.state, node.listener.network_changed, of_aps=False)
+        self.security = NwkSecurity(node)
         self._eui64 = to_air(self.state.eui64)
-        self._incoming: dict[bytes, int] = {}  # least acceptable counter of each neighbour
         self._broadcasts: dict[tuple[int, int], float] = {}
         self._broadcast_order: deque[tuple[float, tuple[int, int]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -67,14 +60,6 @@ class Nwk:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def forget_neighbour(self, eui64: bytes) -> None:
-        """It starts anew (a join): accept any counter."""
-        self._incoming.pop(eui64, None)
-
-    def forget_counters(self) -> None:
-        """A new network key: all counters start anew (R22 4.3.1.2)."""
-        self._incoming.clear()
 
     def next_sequence(self) -> int:
         """The next NWK sequence number."""
@@ -148,16 +133,18 @@ class Nwk:
         hop, sleeping = self._next_hop(destination)
         if sleeping:
             self.mac.send_data_indirect(
-                hop, lambda: self.seal(header, payload) if secured else header + payload, mac_sent
+                hop,
+                lambda: self.security.seal(header, payload) if secured else header + payload,
+                mac_sent,
             )
         else:
-            octets = self.seal(header, payload) if secured else header + payload
+            octets = self.security.seal(header, payload) if secured else header + payload
             self.mac.send_data(hop, octets, mac_sent)
         if destination == nwk.BROADCAST_ALL and not self._is_end_device:
             for child in self.node.parent.children.values():
                 if not child.rx_on_when_idle:
                     self.mac.send_data_indirect(
-                        child.nwk, lambda: self.seal(header, payload), _ignore_mac
+                        child.nwk, lambda: self.security.seal(header, payload), _ignore_mac
                     )
 
     def _next_hop(self, destination: int) -> tuple[int, bool]:
@@ -171,16 +158,6 @@ class Nwk:
             raise NoRoute
         return destination, not child.rx_on_when_idle
 
-    def seal(self, header: bytes, payload: bytes) -> bytes:
-        """The secured frame under the active network key, with the next outgoing counter."""
-        state = self.state
-        counter = self._counter.next().to_bytes(4, "little")
-        tail = counter + self._eui64 + bytes((state.network_key_sequence,))
-        sealed = cipher(state.network_key).encrypt(
-            self._eui64 + counter + _COMPUTED, payload, header + _COMPUTED + tail
-        )
-        return header + _ON_AIR + tail + sealed
-
     # -- receiving --------------------
 
     def mac_data(self, mac_source: int, octets: bytes, rssi_dbm: int, lqi: int) -> None:
@@ -190,9 +167,13 @@ class Nwk:
             return  # our own broadcast, repeated by the parent
         secured = frame.security
         if secured:
-            payload = self._open(frame, mac_source)
+            payload = self.security.open(frame)
             if payload is None:
                 return
+            if mac_source == frame.source:  # then whoever secured this hop is the originator
+                self.node.learn(frame.body[5:13], mac_source)
+            elif frame.source_eui64 is not None:
+                self.node.learn(frame.source_eui64, frame.source)
         else:
             payload = frame.body
         self.heard(mac_source, secured, lqi)
@@ -204,68 +185,6 @@ class Nwk:
             self._broadcast(frame, payload, mac_source, rssi_dbm, lqi)
         elif not self._is_end_device:
             self._forward(frame, payload)
-
-    def _open(self, frame: nwk.NwkFrame, mac_source: int) -> bytes | None:
-        body = frame.body
-        counters = self.counters
-        if len(body) < _AUXILIARY_OCTETS + MIC_OCTETS or body[0] & 0x38 != 0x28:
-            raise FrameError("no network key security")
-        key = self._key(body[13])
-        if not key:
-            counters["nwk_decryption_failure"] += 1
-            return None
-        source = body[5:13]
-        counter = int.from_bytes(body[1:5], "little")
-        if counter < self._incoming.get(source, 0) or counter == 0xFFFFFFFF:
-            counters["nwk_frame_counter_failure"] += 1
-            return None
-        try:
-            payload = cipher(key).decrypt(
-                source + body[1:5] + _COMPUTED,
-                body[_AUXILIARY_OCTETS:],
-                frame.header + _COMPUTED + body[1:_AUXILIARY_OCTETS],
-            )
-        except InvalidTag:
-            counters["nwk_decryption_failure"] += 1
-            return None
-        if body[13] != self.state.network_key_sequence:
-            self._used_other_key(body[13])
-        self._incoming[source] = counter + 1
-        if mac_source == frame.source:
-            self.node.learn(source, mac_source)
-        elif frame.source_eui64 is not None:
-            self.node.learn(frame.source_eui64, frame.source)
-        return payload
-
-    def _key(self, sequence: int) -> bytes:
-        state = self.state
-        if sequence == state.network_key_sequence:
-            return state.network_key
-        if sequence == state.alternate_key_sequence:
-            return state.alternate_network_key
-        return b""
-
-    def _used_other_key(self, sequence: int) -> None:
-        """Somebody already uses the next key: a device that missed the Switch-Key follows."""
-        newer = (sequence - self.state.network_key_sequence) & 0xFF < 0x80
-        if self._is_end_device and newer:
-            self.switch_key(sequence)
-
-    def switch_key(self, sequence: int) -> None:
-        """Make the alternate key the active one; the old one stays to read stragglers with."""
-        state = self.state
-        if not state.alternate_network_key or state.alternate_key_sequence != sequence:
-            return
-        state.network_key, state.alternate_network_key = (
-            state.alternate_network_key,
-            state.network_key,
-        )
-        state.network_key_sequence, state.alternate_key_sequence = (
-            state.alternate_key_sequence,
-            state.network_key_sequence,
-        )
-        self.forget_counters()
-        self.node.listener.network_changed()
 
     def _deliver(
         self,
@@ -401,7 +320,7 @@ class Nwk:
             source_eui64=self._eui64,
         )
         payload = nwk.leave(request=True, rejoin=True)
-        self.mac.send_data(short, self.seal(frame.encode_header(), payload), _ignore_mac)
+        self.mac.send_data(short, self.security.seal(frame.encode_header(), payload), _ignore_mac)
 
     # -- link status --------------------
 

@@ -142,11 +142,11 @@ class Parent:
 
         def sent(outcome: Outcome, pending: bool) -> None:
             if outcome is Outcome.SENT and status == mac.AssociationStatus.SUCCESS:
-                self.node.nwk.forget_neighbour(eui64)
+                self.node.nwk.security.forget_neighbour(eui64)
                 self._adopt(eui64, short, capability, Admission.UNSECURED_JOIN)
 
-        layer.drop_kept(eui64)
-        layer.keep(eui64, build, sent)
+        layer.kept.drop(eui64)
+        layer.kept.keep(eui64, build, sent)
 
     def _by_eui64(self, eui64: bytes) -> Child | None:
         return next((each for each in self.children.values() if each.eui64 == eui64), None)
@@ -219,7 +219,7 @@ class Parent:
         def sent(outcome: Outcome, pending: bool) -> None:
             if outcome is Outcome.SENT and status == mac.AssociationStatus.SUCCESS:
                 if not secured:
-                    self.node.nwk.forget_neighbour(eui64)
+                    self.node.nwk.security.forget_neighbour(eui64)
                 self._adopt(eui64, short, capability, kind)
 
         layer = self.node.nwk
@@ -237,12 +237,12 @@ class Parent:
         payload = nwk.rejoin_response(short, status)
 
         def build() -> bytes:
-            return layer.seal(header, payload) if secured else header + payload
+            return layer.security.seal(header, payload) if secured else header + payload
 
         if capability & 0x08:
             self.node.mac.send_data(mac_source, build(), sent)
         else:
-            self.node.mac.drop_kept(mac_source)
+            self.node.mac.kept.drop(mac_source)
             self.node.mac.send_data_indirect(mac_source, build, sent)
 
     # -- keeping and losing children --------------------
@@ -282,7 +282,7 @@ class Parent:
             child.timer.cancel()
             child.timer = None
         self.children.pop(child.nwk, None)
-        self.node.mac.drop_kept(child.nwk)
+        self.node.mac.kept.drop(child.nwk)
 
     def child_gone(self, short: int, *, rejoin: bool) -> None:
         """A child says that it leaves."""
