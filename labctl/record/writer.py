@@ -12,6 +12,8 @@ from dataclasses import asdict
 from typing import Any
 
 from labctl import events as ev
+from labctl.record.ids import Known, Rows
+from labctl.record.interrupted import close_interrupted
 
 _INSERT_LINK = (
     "INSERT INTO link_samples"
@@ -49,12 +51,7 @@ class Writer:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
-        self.run_id: int | None = None
-        self._devices: dict[str, int] = {}
-        self._radios: dict[str, int] = {}
-        self._joins: dict[int, int] = {}
-        self._schedules: dict[tuple[str, str], int] = {}
-        self._identities: dict[str, dict[str, object]] = {}
+        self._rows = Rows(connection)
         self._links: list[tuple[Any, ...]] = []
         self._reads: list[tuple[Any, ...]] = []
         self._last_seen: dict[int, int] = {}
@@ -79,27 +76,18 @@ class Writer:
 
     # -- transactions ------------------------------------------------------------------------
 
-    def snapshot(self) -> tuple[Any, ...]:
-        """What `restore` needs to undo everything that is written from now on."""
-        return (
-            self.run_id,
-            dict(self._devices),
-            dict(self._radios),
-            dict(self._joins),
-            dict(self._schedules),
-            dict(self._identities),
-        )
+    @property
+    def run_id(self) -> int | None:
+        """The current run, None before the first."""
+        return self._rows.known.run_id
 
-    def restore(self, snapshot: tuple[Any, ...]) -> None:
+    def snapshot(self) -> Known:
+        """What `restore` needs to undo everything that is written from now on."""
+        return self._rows.known.copy()
+
+    def restore(self, snapshot: Known) -> None:
         """Go back to `snapshot`, after the transaction was rolled back."""
-        (
-            self.run_id,
-            self._devices,
-            self._radios,
-            self._joins,
-            self._schedules,
-            self._identities,
-        ) = snapshot
+        self._rows.known = snapshot
         self._links.clear()
         self._reads.clear()
         self._last_seen.clear()
@@ -130,13 +118,13 @@ class Writer:
     # -- the two hot tables ------------------------------------------------------------------
 
     def _link_sample(self, event: ev.LinkSample) -> None:
-        device_id = self._device(event.eui64, event.at_us)
+        device_id = self._rows.device(event.eui64, event.at_us)
         self._last_seen[device_id] = event.at_us
         self._links.append(
             (
                 self.run_id,
                 device_id,
-                self._radios.get(event.radio),
+                self._rows.known.radios.get(event.radio),
                 event.at_us,
                 event.direction.value,
                 event.page,
@@ -147,10 +135,10 @@ class Writer:
         )
 
     def _read_served(self, event: ev.ReadServed) -> None:
-        device_id = self._device(event.eui64, event.at_us)
+        device_id = self._rows.device(event.eui64, event.at_us)
         schedule_id = None
         if event.schedule is not None:
-            schedule_id = self._schedules.get((event.eui64, event.schedule))
+            schedule_id = self._rows.known.schedules.get((event.eui64, event.schedule))
         self._reads.append(
             (
                 self.run_id,
@@ -172,8 +160,8 @@ class Writer:
 
     def _run_started(self, event: ev.RunStarted) -> None:
         self._write_hot_rows()
-        self._close_interrupted_runs(event.rig)
-        self.run_id = self._insert(
+        close_interrupted(self._db, event.rig)
+        run_id = self._rows.insert(
             "runs",
             rig=event.rig,
             kind=event.kind,
@@ -184,43 +172,7 @@ class Writer:
             config_sha256=event.config_sha256,
             note=event.note,
         )
-        self._radios.clear()
-        self._joins.clear()
-        self._schedules.clear()
-        self._identities.clear()
-
-    def _close_interrupted_runs(self, rig: str) -> None:
-        """End the runs of this rig that a kill left open.
-
-        Whoever starts a run holds the rig's lease, so no other run of the same rig can be alive;
-        a run of another rig in the same database may be, and is left alone. The end is the last
-        thing that was recorded: nothing is known of what came after.
-        """
-        rows = self._db.execute(
-            "SELECT id, started_us FROM runs WHERE rig = ? AND ended_us IS NULL", (rig,)
-        ).fetchall()
-        for run_id, started_us in rows:
-            (last_us,) = self._db.execute(
-                "SELECT max(coalesce((SELECT max(at_us) FROM reads WHERE run_id = :run), :begin),"
-                " coalesce((SELECT max(at_us) FROM link_samples WHERE run_id = :run), :begin),"
-                " coalesce((SELECT max(at_us) FROM events WHERE run_id = :run), :begin),"
-                " coalesce((SELECT max(max(started_us, coalesce(ended_us, started_us)))"
-                " FROM joins WHERE run_id = :run), :begin))",
-                {"run": run_id, "begin": started_us},
-            ).fetchone()
-            reason = "the run was cut off: the process ended without closing it"
-            self._insert(
-                "events",
-                run_id=run_id,
-                at_us=last_us,
-                kind="run-interrupted",
-                severity=ev.Severity.ERROR.value,
-                detail=json.dumps({"reason": reason}),
-            )
-            self._db.execute(
-                "UPDATE runs SET ended_us = ?, verdict = ?, reasons = ? WHERE id = ?",
-                (last_us, ev.Verdict.INCOMPLETE.value, json.dumps([reason]), run_id),
-            )
+        self._rows.known.next_run(run_id)
 
     def _run_ended(self, event: ev.RunEnded) -> None:
         self._db.execute(
@@ -233,7 +185,9 @@ class Writer:
         values["up_us"] = values.pop("at_us")
         values["band"] = event.band.value
         values["resumed"] = int(event.resumed)
-        self._radios[event.name] = self._insert("radios", run_id=self.run_id, **values)
+        self._rows.known.radios[event.name] = self._rows.insert(
+            "radios", run_id=self.run_id, **values
+        )
         self._event(event.at_us, "radio-up", detail={"radio": event.name, "resumed": event.resumed})
 
     def _radio_lost(self, event: ev.RadioLost) -> None:
@@ -247,18 +201,18 @@ class Writer:
     # -- devices and pairings ----------------------------------------------------------------
 
     def _device_seen(self, event: ev.DeviceSeen) -> None:
-        device_id = self._device(event.eui64, event.at_us)
+        device_id = self._rows.device(event.eui64, event.at_us)
         self._last_seen[device_id] = event.at_us
         told = {
             name: str(value) if name == "kind" else value
             for name in _IDENTITY_FIELDS
             if (value := getattr(event, name)) is not None
         }
-        known = self._identities.get(event.eui64, {})
+        known = self._rows.known.identities.get(event.eui64, {})
         changed = {name: value for name, value in told.items() if known.get(name) != value}
         if not changed:
             return
-        self._identities[event.eui64] = {**known, **changed}
+        self._rows.known.identities[event.eui64] = {**known, **changed}
         assignments = ", ".join(f"{name} = ?" for name in changed)
         self._db.execute(
             f"UPDATE devices SET {assignments} WHERE id = ?",  # noqa: S608 - our own names
@@ -268,10 +222,10 @@ class Writer:
         self._event(event.at_us, "device-described", device_id=device_id, detail=changed)
 
     def _pairing_armed(self, event: ev.PairingArmed) -> None:
-        self._insert(
+        self._rows.insert(
             "pairings",
             run_id=self.run_id,
-            device_id=self._device(event.eui64, event.at_us),
+            device_id=self._rows.device(event.eui64, event.at_us),
             method=event.method.value,
             requested_by=event.requested_by,
             consent_reference=event.consent_reference,
@@ -288,7 +242,7 @@ class Writer:
         return None if row is None else row[0]
 
     def _pairing_window_closed(self, event: ev.PairingWindowClosed) -> None:
-        device_id = self._device(event.eui64, event.at_us)
+        device_id = self._rows.device(event.eui64, event.at_us)
         self._db.execute(
             "UPDATE pairings SET closed_us = ?, authorised = ? WHERE id = ?",
             (event.at_us, int(event.authorised), self._open_pairing(device_id)),
@@ -301,7 +255,7 @@ class Writer:
         )
 
     def _pairing_removed(self, event: ev.PairingRemoved) -> None:
-        device_id = self._device(event.eui64, event.at_us)
+        device_id = self._rows.device(event.eui64, event.at_us)
         self._db.execute(
             "UPDATE pairings SET removed_us = ?, removal_reason = ? WHERE id = ?",
             (event.at_us, event.reason, self._open_pairing(device_id)),
@@ -314,11 +268,11 @@ class Writer:
     # -- joins -------------------------------------------------------------------------------
 
     def _join_started(self, event: ev.JoinStarted) -> None:
-        self._joins[event.join] = self._insert(
+        self._rows.known.joins[event.join] = self._rows.insert(
             "joins",
             run_id=self.run_id,
             eui64=event.eui64,
-            device_id=self._known_device(event.eui64),
+            device_id=self._rows.known_device(event.eui64),
             kind=event.kind.value,
             band=event.band.value,
             page=event.page,
@@ -329,11 +283,11 @@ class Writer:
         )
 
     def _join_step_taken(self, event: ev.JoinStepTaken) -> None:
-        join_id = self._joins.get(event.join)
+        join_id = self._rows.known.joins.get(event.join)
         if join_id is None:
             self._stray(event)
             return
-        self._insert(
+        self._rows.insert(
             "join_steps",
             join_id=join_id,
             step=event.step.value,
@@ -344,14 +298,15 @@ class Writer:
         )
 
     def _join_ended(self, event: ev.JoinEnded) -> None:
-        join_id = self._joins.get(event.join)
+        join_id = self._rows.known.joins.get(event.join)
         if join_id is None:
             self._stray(event)
             return
         (eui64,) = self._db.execute("SELECT eui64 FROM joins WHERE id = ?", (join_id,)).fetchone()
         # A stranger that was let in is one no longer.
-        authorised = event.outcome is ev.JoinOutcome.AUTHORISED
-        device_id = self._device(eui64, event.at_us) if authorised else self._known_device(eui64)
+        device_id = (
+            self._rows.device(eui64, event.at_us) if authorised else self._rows.known_device(eui64)
+        )
         self._db.execute(
             "UPDATE joins SET ended_us = ?, outcome = ?, cause = ?, device_id = ? WHERE id = ?",
             (event.at_us, event.outcome.value, event.cause or None, device_id, join_id),
@@ -369,10 +324,10 @@ class Writer:
     # -- schedules, refusals, notes ----------------------------------------------------------
 
     def _read_schedule_declared(self, event: ev.ReadScheduleDeclared) -> None:
-        self._schedules[event.eui64, event.name] = self._insert(
+        self._rows.known.schedules[event.eui64, event.name] = self._rows.insert(
             "read_schedules",
             run_id=self.run_id,
-            device_id=self._device(event.eui64, event.at_us),
+            device_id=self._rows.device(event.eui64, event.at_us),
             name=event.name,
             cluster_id=event.cluster_id,
             attributes=attributes_text(event.attributes),
@@ -382,7 +337,7 @@ class Writer:
         )
 
     def _refused(self, event: ev.Refused) -> None:
-        device_id = self._known_device(event.eui64)
+        device_id = self._rows.known_device(event.eui64)
         detail = {
             name: value
             for name in ("layer", "cause", "endpoint", "cluster_id", "command_id", "status")
@@ -399,7 +354,7 @@ class Writer:
         )
 
     def _note(self, event: ev.Note) -> None:
-        device_id = None if event.eui64 is None else self._known_device(event.eui64)
+        device_id = None if event.eui64 is None else self._rows.known_device(event.eui64)
         detail = dict(event.detail)
         if event.eui64 is not None and device_id is None:
             detail["eui64"] = event.eui64
@@ -408,16 +363,6 @@ class Writer:
         )
 
     # -- helpers -----------------------------------------------------------------------------
-
-    def _insert(self, table: str, **values: object) -> int:
-        columns = ", ".join(values)
-        marks = ", ".join("?" * len(values))
-        cursor = self._db.execute(
-            f"INSERT INTO {table} ({columns}) VALUES ({marks})",  # noqa: S608 - our own names
-            tuple(values.values()),
-        )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
 
     def _event(
         self,
@@ -428,7 +373,7 @@ class Writer:
         severity: ev.Severity = ev.Severity.INFO,
         detail: dict[str, object],
     ) -> None:
-        self._insert(
+        self._rows.insert(
             "events",
             run_id=self.run_id,
             at_us=at_us,
@@ -437,25 +382,3 @@ class Writer:
             severity=severity.value,
             detail=json.dumps(detail, ensure_ascii=False, default=str),
         )
-
-    def _known_device(self, eui64: str) -> int | None:
-        """The id of a device in `devices`, or None: a stranger at the door makes no device."""
-        device_id = self._devices.get(eui64)
-        if device_id is None:
-            row = self._db.execute("SELECT id FROM devices WHERE eui64 = ?", (eui64,)).fetchone()
-            if row is None:
-                return None
-            device_id = self._devices[eui64] = int(row[0])
-        return device_id
-
-    def _device(self, eui64: str, at_us: int) -> int:
-        device_id = self._devices.get(eui64)
-        if device_id is None:
-            self._db.execute(
-                "INSERT INTO devices (eui64, first_seen_us, last_seen_us) VALUES (?, ?, ?)"
-                " ON CONFLICT (eui64) DO NOTHING",
-                (eui64, at_us, at_us),
-            )
-            device_id = self._known_device(eui64)
-            assert device_id is not None
-        return device_id
