@@ -1,0 +1,77 @@
+"""General commands beside Read Attributes (ZCL 2.5): writes, which are refused, and discovery."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any, Final
+
+from zigpy.zcl.foundation import Attribute as WriteRecord
+
+from labctl.hub import frames as zcl
+from labctl.hub.frames import Frame
+from labctl.hub.refusal import Refusal
+from labctl.hub.services.base import MALFORMED, Service
+
+_ATTRIBUTE_INFO: Final = struct.Struct("<HB")
+_READABLE: Final = 0x01
+
+
+def written_attributes(frame: Frame) -> list[int]:
+    """The attributes that a Write Attributes speaks of. Raises `Refusal`."""
+    written: list[int] = []
+    rest = frame.payload
+    while rest:
+        try:
+            record, rest = WriteRecord.deserialize(rest)
+        except (ValueError, KeyError) as error:
+            raise Refusal(
+                "zcl", f"malformed Write Attributes: {error}", MALFORMED, frame.command_id
+            ) from None
+        written.append(int(record.attrid))
+    if not written:
+        raise Refusal("zcl", "Write Attributes of nothing", MALFORMED, frame.command_id)
+    return written
+
+
+def discover_attributes(service: Service[Any], frame: Frame) -> bytes:
+    """Discover Attributes and its extended form (2.5.13, 2.5.22). Raises `Refusal`."""
+    if len(frame.payload) < _ATTRIBUTE_INFO.size:
+        raise Refusal("zcl", "malformed Discover Attributes", MALFORMED, frame.command_id)
+    start, limit = _ATTRIBUTE_INFO.unpack_from(frame.payload)
+    extended = frame.command_id == zcl.DISCOVER_ATTRIBUTES_EXTENDED
+    found = [d for d in service.served_attributes() if int(d.id) >= start]
+    payload = bytes((len(found) <= limit,))
+    for definition in found[:limit]:
+        payload += _ATTRIBUTE_INFO.pack(int(definition.id), int(definition.zcl_type))
+        if extended:
+            payload += bytes((_READABLE,))
+    return zcl.general_answer(frame, frame.command_id + 1, payload)
+
+
+def discover_commands(service: Service[Any], frame: Frame) -> bytes:
+    """Discover Commands Received and Generated (2.5.18, 2.5.20). Raises `Refusal`."""
+    if len(frame.payload) < 2:
+        raise Refusal("zcl", "malformed Discover Commands", MALFORMED, frame.command_id)
+    start, limit = frame.payload[0], frame.payload[1]
+    received = frame.command_id == zcl.DISCOVER_COMMANDS_RECEIVED
+    commands = sorted(service.commands) if received else service.generated
+    found = [command for command in commands if command >= start]
+    payload = bytes((len(found) <= limit, *found[:limit]))
+    return zcl.general_answer(frame, frame.command_id + 1, payload)
+
+
+DISCOVERY: Final[dict[int, Callable[[Service[Any], Frame], bytes]]] = {
+    zcl.DISCOVER_ATTRIBUTES: discover_attributes,
+    zcl.DISCOVER_ATTRIBUTES_EXTENDED: discover_attributes,
+    zcl.DISCOVER_COMMANDS_RECEIVED: discover_commands,
+    zcl.DISCOVER_COMMANDS_GENERATED: discover_commands,
+}
+
+WRITES: Final = frozenset(
+    {
+        zcl.WRITE_ATTRIBUTES,
+        zcl.WRITE_ATTRIBUTES_UNDIVIDED,
+        zcl.WRITE_ATTRIBUTES_NO_RESPONSE,
+    }
+)
