@@ -305,7 +305,9 @@ class Writer:
         (eui64,) = self._db.execute("SELECT eui64 FROM joins WHERE id = ?", (join_id,)).fetchone()
         # A stranger that was let in is one no longer.
         device_id = (
-            self._rows.device(eui64, event.at_us) if authorised else self._rows.known_device(eui64)
+            self._rows.device(eui64, event.at_us)
+            if event.outcome is ev.JoinOutcome.AUTHORISED
+            else self._rows.known_device(eui64)
         )
         self._db.execute(
             "UPDATE joins SET ended_us = ?, outcome = ?, cause = ?, device_id = ? WHERE id = ?",
