@@ -4,7 +4,9 @@ The virtual NCP (`virtual/ncp/`) puts EZSP on top of a coordinator `Node`, the v
 (`virtual/devices/`) put an application on top of an end-device `Node`. Neither knows the other.
 
 Roles: coordinator and end device, in a star. There are no routers yet, and asking for one is an
-error rather than a pretence.
+error rather than a pretence. One radio a node: a hub on 2.4 GHz and 868 MHz at once is not here.
+Left out as well: groups, source routes, orphan scans, PAN identifier conflicts, Tunnel, Verify-Key
+and Confirm-Key (Smart Energy establishes keys its own way), and the sub-GHz duty-cycle account.
 """
 
 from __future__ import annotations
@@ -261,7 +263,8 @@ class Node:
     ) -> JoinFailure | None:
         """Associate with `beacon`, wait for the network key under `link_key`, announce.
 
-        None when joined. `link_key` becomes the trust centre's entry in `state.link_keys`.
+        None when joined. `link_key` becomes the trust centre's entry in `state.link_keys`. Whatever
+        network the state held before is forgotten, also when joining fails.
         """
         if not self.powered:
             return JoinFailure.ASSOCIATION_TIMEOUT

@@ -20,7 +20,8 @@ from node_pair import (
 
 from labctl.errors import ConfigurationError
 from labctl.smart_energy.eui64 import Eui64
-from labctl.virtual.frames import zdp
+from labctl.virtual.air import Radio
+from labctl.virtual.frames import nwk, zdp
 from labctl.virtual.node import (
     Admission,
     JoinFailure,
@@ -483,5 +484,78 @@ def test_an_application_link_key_is_brokered_only_with_leave() -> None:
         assert indication.aps_secured
         assert indication.profile_id == SE
         assert not room.hub_heard.data
+
+    run(main())
+
+
+def test_a_network_on_868_mhz() -> None:
+    async def main() -> None:
+        room = Room()
+        room.hub.form(
+            page=28,
+            channel=3,
+            pan_id=0x2868,
+            extended_pan_id=EXTENDED_PAN,
+            network_key=NETWORK_KEY,
+        )
+        device = room.device()
+        room.hub.permit_joining(60)
+        assert await device.active_scan([3]) == [], "channel 3 of page 0 is another one"
+        (beacon,) = await device.active_scan([3], page=28)
+        assert (beacon.page, beacon.channel) == (28, 3)
+        assert await device.join(beacon, link_key=LINK_KEY) is None
+        assert await send(device, 0, bytes(200), aps_secured=True) is Status.SUCCESS
+        assert await device.rejoin(secured=True) is None
+        room.hub.form(
+            page=28,
+            channel=20,
+            pan_id=0x2868,
+            extended_pan_id=EXTENDED_PAN,
+            network_key=NETWORK_KEY,
+        )
+        assert await device.rejoin(secured=True) is None
+        assert device.state.channel == 20
+
+    run(main())
+
+
+def test_a_child_may_ask_for_another_timeout_but_not_for_one_that_does_not_exist() -> None:
+    async def main() -> None:
+        room = Room()
+        device = await room.joined()
+        child = room.hub.parent.children[device.state.nwk]
+        assert child.timeout == 8, "the default, 256 minutes"
+        for index, kept in ((1, 1), (15, 1)):
+            device.nwk.send_command(0x0000, nwk.end_device_timeout_request(index))
+            await device.sleep(0.1)
+            assert child.timeout == kept
+        assert room.hub.state.children[CAD]["timeout"] == 1
+        device.power_off()
+        await asyncio.sleep(200)
+        assert CAD not in room.hub.state.children, "more than two minutes of silence"
+
+    run(main())
+
+
+def test_a_child_dropped_while_it_fetches_a_frame_still_gives_a_confirm() -> None:
+    async def main() -> None:
+        room = Room()
+        device = await room.joined(rx_on=False)
+        await device.sleep(10)
+        short = device.state.nwk
+        gone = asyncio.Event()
+
+        def lose(sender: Radio, receiver: Radio, psdu: bytes) -> bool:
+            if sender.name == HUB and len(psdu) > 60:
+                gone.set()
+                return True
+            return False
+
+        room.air.drop = lose
+        sending = asyncio.ensure_future(send(room.hub, short, bytes(60), ack=False))
+        await gone.wait()
+        device.power_off()
+        room.hub.parent.drop(room.hub.parent.children[short])
+        assert await asyncio.wait_for(sending, 5) is Status.MAC_FAILURE
 
     run(main())

@@ -16,7 +16,7 @@ from labctl.errors import ConfigurationError
 from labctl.virtual.air import Radio
 from labctl.virtual.frames import mac, nwk
 from labctl.virtual.node import Node, NodeState, Role, Status
-from labctl.virtual.stack.state import CounterGuard
+from labctl.virtual.stack.state import CounterGuard, capture_keys
 
 
 def stored_pair() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -185,5 +185,17 @@ def test_a_pair_that_is_killed_and_restarted_from_flash_goes_on() -> None:
             await asyncio.sleep(1)
         assert len(room.hub_heard.data) == 150
         assert room.hub.counters["nwk_frame_counter_failure"] == 0
+
+    run(main())
+
+
+def test_all_keys_of_a_capture_are_listed_once() -> None:
+    async def main() -> None:
+        room = Room()
+        device = await room.joined()
+        keys = capture_keys([room.hub.state, device.state])
+        assert sorted(key for key, _ in keys) == sorted([NETWORK_KEY, LINK_KEY])
+        room.hub.begin_key_update(bytes(16))
+        assert len(capture_keys([room.hub.state])) == 3
 
     run(main())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -168,6 +168,24 @@ class NodeState:
         self.addresses.clear()
         self.children.clear()
         self.bindings.clear()
+
+
+def capture_keys(states: Iterable[NodeState]) -> list[tuple[bytes, str]]:
+    """All keys of these nodes, with labels, each once: what Wireshark needs to read a capture.
+
+    For `labctl.virtual.frames.tap.write_wireshark_keys`, and for nothing that people see.
+    """
+    labels: dict[bytes, str] = {}
+    for state in states:
+        for key, sequence in (
+            (state.network_key, state.network_key_sequence),
+            (state.alternate_network_key, state.alternate_key_sequence),
+        ):
+            if key:
+                labels.setdefault(key, f"network {state.extended_pan_id} {sequence}")
+        for link_key in state.link_keys.values():
+            labels.setdefault(link_key.key, f"link {state.eui64} {link_key.partner}")
+    return list(labels.items())
 
 
 class CounterGuard:
