@@ -7,7 +7,7 @@ would give a device two replies.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -82,13 +82,6 @@ class BindingTable:
         self._endpoints = endpoints
         self._limit = limit
         self._bindings: dict[Binding, None] = {}  # a set that keeps its order
-
-    def __iter__(self) -> Iterator[Binding]:
-        return iter(tuple(self._bindings))
-
-    def bound(self, endpoint: int, cluster_id: int) -> list[Binding]:
-        """Who wants to be told of a cluster."""
-        return [b for b in self._bindings if (b.endpoint, b.cluster_id) == (endpoint, cluster_id)]
 
     def forget(self, partner: Eui64) -> None:
         """Drop all bindings of a device."""

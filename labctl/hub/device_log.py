@@ -34,7 +34,6 @@ class Device:
     key: KeyState = KeyState.NONE
     nwk: int | None = None
     endpoint: int | None = None
-    lqi: int | None = None
     identified: bool = False
 
     @property

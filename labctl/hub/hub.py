@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 
 from labctl.clock import Clock
@@ -158,12 +158,17 @@ class Hub(CoordinatorListener):
         try:
             await self._chores.cancel()
             if running:
-                await self._key_establishments.close()
-                await self._trust_centre.close()
-        except RigError as error:
-            self._reporter.note("radio-error", Severity.ERROR, cause=error.what)
+                await self._wind_up(self._key_establishments.close())
+                await self._wind_up(self._trust_centre.close())
         finally:
             await self._coordinator.stop()
+
+    async def _wind_up(self, work: Coroutine[None, None, None]) -> None:
+        """Do one of the last things; a radio that fails now must not keep the others from it."""
+        try:
+            await work
+        except RigError as error:
+            self._reporter.note("radio-error", Severity.ERROR, cause=error.what)
 
     # -- pairing ----------------------------------------------------------------------------------
 
@@ -250,7 +255,6 @@ class Hub(CoordinatorListener):
             return
         now_us = self._clock.now_us()
         if not packet.broadcast:
-            device.lqi = packet.lqi
             self._reporter.sample(device, packet, radio, now_us)
         if packet.profile_id != _ZDO_PROFILE:
             device.endpoint = packet.source_endpoint

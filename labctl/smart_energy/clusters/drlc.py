@@ -1,4 +1,7 @@
-"""Demand Response and Load Control 0x0701 (SE 1.4 D.2). GB displays find the hub by it."""
+"""Demand Response and Load Control 0x0701 (SE 1.4 D.2). GB displays find the hub by it.
+
+Cancel Load Control Event has 12 octets (4 + 2 + 1 + 1 + 4); digests that say 11 miscount.
+"""
 
 from __future__ import annotations
 
