@@ -79,6 +79,10 @@ class DeliveryError(RigError):
         self.status = status
 
 
+class InternalError(LabctlError):
+    """A bug in labctl ended a run. Whoever maintains labctl can mend it."""
+
+
 class DatabaseError(LabctlError):
     """The database cannot be opened, migrated or written."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from labctl.config.resolved import LoadedRig
-from labctl.errors import ExitCode
+from labctl.errors import ExitCode, LabctlError
 from labctl.events import Event, Verdict
 from labctl.record.verdict import Assessment
 from labctl.rig.loop import run
@@ -55,13 +55,13 @@ class BenchResult:
     seed: int | None
     assessment: Assessment
     interrupted: bool
-    broken: str | None
+    broken: LabctlError | None
 
     @property
     def exit_code(self) -> ExitCode:
         """The process's exit code."""
         if self.broken is not None:
-            return ExitCode.RIG_UNAVAILABLE
+            return self.broken.exit_code
         if self.interrupted:
             return ExitCode.INTERRUPTED
         return _EXIT_CODES[self.assessment.verdict]

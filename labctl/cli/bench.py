@@ -205,7 +205,7 @@ def _as_json(result: BenchResult, database: Path, files: list[Path]) -> dict[str
             for device in assessment.devices
         ],
         "interrupted": result.interrupted,
-        "broken": result.broken,
+        "broken": result.broken.what if result.broken else None,
         "seed": result.seed,
         "database": str(database),
         "reports": [str(path) for path in files],

@@ -50,7 +50,7 @@ class Limits:
     missed_fail: float = 0.05
     """More than this share missed, and at least three: fail."""
     unpunctual_marginal: float = 0.05
-    """More than this share of intervals outside the tolerance: marginal."""
+    """More than this share of intervals outside the tolerance, and at least three: marginal."""
     unanswered_rig: float = 0.01
     """More than this share of an authorised device's reads left without answer: the rig's error."""
     rejoins_marginal: int = 4
@@ -136,6 +136,14 @@ def _rig_findings(data: RunData) -> list[Finding]:
                 Finding(
                     Verdict.INCOMPLETE,
                     "the run was cut off; what came after its last record is not known",
+                )
+            )
+        elif event.kind == "internal-error":
+            what = event.detail.get("cause") or event.detail.get("error") or "an unknown error"
+            found.append(
+                Finding(
+                    Verdict.INFRASTRUCTURE_ERROR,
+                    f"labctl itself failed ({what}); what it recorded afterwards may be wrong",
                 )
             )
     if not data.radios:
@@ -319,7 +327,8 @@ def _schedule(schedule: Schedule, limits: Limits) -> list[Finding]:
     found = [Finding(verdict, text, certainty)]
     intervals = sum(result.intervals.values())
     for count, word in ((result.late, "late"), (result.early, "early")):
-        if intervals and count / intervals > limits.unpunctual_marginal:
+        # One or two are first contact and catching up, however few reads were due.
+        if count >= 3 and count / intervals > limits.unpunctual_marginal:
             found.append(
                 Finding(
                     Verdict.MARGINAL,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import time
+from datetime import time, timedelta
 
-from labctl.config.inventory import Behaviour as BehaviourEntry
+from labctl.config.behaviour import Behaviour as BehaviourEntry
+from labctl.config.behaviour import Burst as BurstEntry
+from labctl.config.behaviour import KeyFaults as KeyFaultsEntry
+from labctl.config.behaviour import LifeStep as LifeStepEntry
 from labctl.config.resolved import DeviceUnderTest, LoadedRig
 from labctl.config.resolved import ReadSchedule as DeclaredSchedule
 from labctl.config.rig_file import ElectricityMeter as ElectricityEntry
@@ -120,11 +123,92 @@ def behaviour(entry: BehaviourEntry) -> virtual.Behaviour:
         wrong_install_code=entry.wrong_install_code,
         ignore_permit_bit=entry.ignore_permit_bit,
         foreign_certificate=entry.foreign_certificate,
+        certificate_of_another=entry.certificate_of_another,
+        key_usage_missing=entry.key_usage_missing,
+        never_announces=entry.never_announces,
         reads_before_key_establishment=entry.reads_before_key_establishment,
+        key_establishment=_key_faults(entry.key_establishment),
+        leaves_at=_step(entry.leaves_at),
+        silent_at=_step(entry.silent_at),
+        power_cut_at=_step(entry.power_cut_at),
+        power_cuts_every_s=_seconds(entry.power_cuts_every),
+        power_back_after_s=entry.power_back_after.total_seconds(),
         writes_attribute=entry.writes_attribute,
-        silent_after_s=entry.silent_after.total_seconds() if entry.silent_after else None,
+        writes_every_s=_seconds(entry.writes_every),
+        forbidden_commands_every_s=_seconds(entry.forbidden_commands_every),
+        reads_per_slot=entry.reads_per_slot,
+        duplicate_counters=entry.duplicate_counters,
+        replays=_burst(entry.replays),
+        flood=_burst(entry.flood),
+        malformed=(
+            virtual.Malformed(
+                per_second=entry.malformed.per_second,
+                after_s=entry.malformed.after.total_seconds(),
+                duration_s=_seconds(entry.malformed.duration),
+                layers=tuple(virtual.Layer(layer.value) for layer in entry.malformed.layers),
+            )
+            if entry.malformed
+            else None
+        ),
+        rejoin_storm=_burst(entry.rejoin_storm),
+        fast_poll_every_s=_seconds(entry.fast_poll_every),
+        presses=tuple(
+            virtual.Press(
+                button=virtual.Button(press.button.value),
+                after_s=press.after.total_seconds(),
+                code=press.code,
+            )
+            for press in entry.presses
+        ),
+        stays_s=_seconds(entry.stays),
+        silent_after_s=_seconds(entry.silent_after),
         clock_ppm=entry.clock_ppm,
     )
+
+
+def _seconds(duration: timedelta | None) -> float | None:
+    return None if duration is None else duration.total_seconds()
+
+
+def _whole_seconds(duration: timedelta | None) -> int | None:
+    return None if duration is None else int(duration.total_seconds())
+
+
+def _step(step: LifeStepEntry | None) -> virtual.LifeStep | None:
+    return None if step is None else virtual.LifeStep(step.value)
+
+
+def _burst(entry: BurstEntry | None) -> virtual.Burst | None:
+    if entry is None:
+        return None
+    return virtual.Burst(
+        per_second=entry.per_second,
+        after_s=entry.after.total_seconds(),
+        duration_s=_seconds(entry.duration),
+    )
+
+
+def _key_faults(entry: KeyFaultsEntry) -> virtual.KeyFaults:
+    return virtual.KeyFaults(
+        fault=virtual.KeyFault(entry.fault.value) if entry.fault else None,
+        attempts=entry.attempts,
+        ephemeral_declared_s=_whole_seconds(entry.ephemeral_declared),
+        confirm_declared_s=_whole_seconds(entry.confirm_declared),
+        ephemeral_work_s=_seconds(entry.ephemeral_work),
+        confirm_work_s=_seconds(entry.confirm_work),
+        ignores_wait=entry.ignores_wait,
+        never=entry.never,
+    )
+
+
+def virtual_kind(device: DeviceUnderTest) -> virtual.Kind | None:
+    """Which virtual device a device under test is; None when there is none of its kind."""
+    entry = device.device.virtual
+    word = entry.acts_as.value if entry and entry.acts_as else device.kind.value
+    try:
+        return virtual.Kind("gas-meter" if word == "meter" else word)
+    except ValueError:
+        return None
 
 
 def _fuel(loaded: LoadedRig, schedule: DeclaredSchedule) -> virtual.Fuel:

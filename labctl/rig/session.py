@@ -19,21 +19,25 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from labctl import __version__
 from labctl.clock import MICROSECONDS, Clock
 from labctl.config.inventory import VIRTUAL_PATH, FlowControl
 from labctl.config.resolved import DeviceUnderTest, LoadedRig
-from labctl.errors import ConfigurationError, LabctlError
+from labctl.errors import ConfigurationError, InternalError, LabctlError, RigError
 from labctl.events import (
     DeviceSeen,
     Event,
     EventBus,
+    Note,
     PairingMethod,
     RadioLost,
     RunEnded,
     RunStarted,
+    Severity,
     Verdict,
 )
 from labctl.hub.hub import Hub
@@ -69,8 +73,8 @@ class RigSession:
     seed: int | None
     """The seed of a virtual rig."""
     bench: VirtualBench | None
-    broken: asyncio.Future[str]
-    """Resolves to the cause when the run cannot go on: the recorder or the stick is gone."""
+    broken: asyncio.Future[LabctlError]
+    """Resolves to the cause when the run cannot go on: no stick, no database, a bug of ours."""
     assessment: Assessment | None = None
 
     run_id: int = 0
@@ -147,7 +151,7 @@ async def open_rig(
             mend="leave --capture out, and put a sniffer beside the rig",
         )
     folder = StateFolder(loaded.inventory_path, loaded.name)
-    broken: asyncio.Future[str] = loop.create_future()
+    broken: asyncio.Future[LabctlError] = loop.create_future()
     with Recorder(database, loop=loop, on_failure=lambda error: _break(broken, error)) as recorder:
         clock = _clock(loaded, loop, folder, recorder)
         bus = EventBus()
@@ -155,7 +159,9 @@ async def open_rig(
         for subscriber in subscribers:
             bus.subscribe(subscriber)
         _start_run(bus, clock, loaded, kind, note)
+        loop.set_exception_handler(partial(_unhandled, broken))
         async with AsyncExitStack() as stack:
+            stack.callback(loop.set_exception_handler, None)
             try:
                 session = await _put_together(
                     loaded, stack, clock, bus, recorder, folder, seed, capture, broken
@@ -171,6 +177,7 @@ async def open_rig(
                 _end_run(bus, clock, Verdict.INFRASTRUCTURE_ERROR, f"labctl stopped: {error}")
                 raise
             await stack.aclose()
+            _note_bug(bus, clock, broken)
             recorder.flush()
             session.assessment = assess(
                 load_run(recorder.connection, session.run_id, until_us=clock.now_us())
@@ -232,7 +239,7 @@ async def _put_together(
     folder: StateFolder,
     seed: int | None,
     capture: Path | None,
-    broken: asyncio.Future[str],
+    broken: asyncio.Future[LabctlError],
 ) -> RigSession:
     """Virtual bench, coordinator, hub; what is opened is closed by `stack`, last first."""
     virtual = loaded.rig.virtual if loaded.is_virtual else None
@@ -348,11 +355,40 @@ async def _keep_time(folder: StateFolder, clock: Clock) -> None:
         await asyncio.sleep(_NOTE_TIME_EVERY_S)
 
 
-def _break_on_loss(broken: asyncio.Future[str], event: Event) -> None:
+def _note_bug(bus: EventBus, clock: Clock, broken: asyncio.Future[LabctlError]) -> None:
+    if broken.done() and isinstance(broken.result(), InternalError):
+        bus.emit(
+            Note(
+                at_us=clock.now_us(),
+                kind="internal-error",
+                severity=Severity.ERROR,
+                detail={"cause": broken.result().what},
+            )
+        )
+
+
+def _unhandled(
+    broken: asyncio.Future[LabctlError], loop: asyncio.AbstractEventLoop, context: dict[str, Any]
+) -> None:
+    """An error that nobody caught ends the run: what is recorded after it could be wrong."""
+    loop.default_exception_handler(context)
+    error = context.get("exception")
+    cause = context["message"] if error is None else f"{type(error).__name__}: {error}"
+    _break(broken, InternalError(f"a bug in labctl: {cause}"))
+
+
+def _break_on_loss(broken: asyncio.Future[LabctlError], event: Event) -> None:
     if isinstance(event, RadioLost):
-        _break(broken, f"the radio {event.name} was lost: {event.cause}")
+        _break(
+            broken,
+            RigError(
+                f"the radio was lost: {event.cause}",
+                where=event.name,
+                mend="plug the stick in again, and start another run",
+            ),
+        )
 
 
-def _break(broken: asyncio.Future[str], cause: object) -> None:
+def _break(broken: asyncio.Future[LabctlError], error: LabctlError) -> None:
     if not broken.done():
-        broken.set_result(str(cause))
+        broken.set_result(error)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from virtual_rigs import Change, loaded_rig
 
-from labctl.events import Verdict
+from labctl.errors import ExitCode
+from labctl.events import Event, LinkSample, Verdict
 from labctl.rig.loop import run
 from labctl.rig.session import RigSession, open_rig
 from labctl.smart_energy.eui64 import Eui64
@@ -213,10 +214,35 @@ def test_a_stick_that_dies_is_infrastructure_and_never_the_devices_fault(
             assert session.bench is not None
             await session.bench.unplug()
             cause = await asyncio.wait_for(session.broken, 60)
-            assert cause
+            assert cause.exit_code is ExitCode.RIG_UNAVAILABLE
         return session
 
     session = run(loaded, main())
     assert session.assessment is not None
     assert session.assessment.verdict is Verdict.INFRASTRUCTURE_ERROR
     assert not any(d.verdict is Verdict.FAIL for d in session.assessment.devices)
+
+
+def test_an_error_that_nobody_caught_ends_the_run_and_is_not_the_devices_fault(
+    tmp_path: Path,
+) -> None:
+    loaded = loaded_rig(tmp_path)
+
+    async def main() -> RigSession:
+        async with open_rig(loaded, kind="bench", database=tmp_path / "labctl.db") as session:
+
+            def stumble(event: Event) -> None:
+                if isinstance(event, LinkSample):
+                    raise ZeroDivisionError("on purpose")
+
+            session.bus.subscribe(stumble)
+            await session.pair_all()
+            session.power_on()
+            cause = await asyncio.wait_for(session.broken, 600)
+            assert "a bug in labctl" in cause.what
+            assert cause.exit_code is ExitCode.BUG
+        return session
+
+    session = run(loaded, main())
+    assert session.assessment is not None
+    assert session.assessment.verdict is Verdict.INFRASTRUCTURE_ERROR

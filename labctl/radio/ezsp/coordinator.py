@@ -351,6 +351,14 @@ class EzspCoordinator(Coordinator):
     # -- what the NCP tells -----------------------------------------------------------------------
 
     def _ezsp_callback(self, name: str, args: list[Any]) -> None:
+        try:
+            self._handle_callback(name, args)
+        except Exception as error:  # noqa: BLE001 - bellows would log it and go on as if all were well
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": f"what {name} told could not be handled", "exception": error}
+            )
+
+    def _handle_callback(self, name: str, args: list[Any]) -> None:
         version = int(self._ezsp.ezsp_version)
         if name == "incomingMessageHandler":
             self._frame_received(received_frame(version, args))
