@@ -43,11 +43,15 @@ _ZDO_PROFILE = 0x0000
 _DATA_CLUSTERS = range(0x0700, 0x0710)
 
 
+IdentitySource = Callable[[Eui64], Mapping[int, Identity]]
+"""Gives the hub's certificates by suite, once the radio's address is known."""
+
+
 class Hub(CoordinatorListener):
     """A GB communications hub on one coordinator.
 
     `meters` become ESI endpoints 2, 3, ... in their order. `identities` are the hub's certificates
-    by suite; their subject must be the radio's EUI-64. `random_octets` supplies ephemeral keys.
+    by suite, or a function that gives them for the radio's EUI-64, which must be their subject. `random_octets` supplies ephemeral keys.
 
     Nothing that a device sends makes the hub raise: what devices do wrong is an event.
     """
@@ -60,7 +64,7 @@ class Hub(CoordinatorListener):
         clock: Clock,
         *,
         meters: Sequence[Meter],
-        identities: Mapping[int, Identity],
+        identities: Mapping[int, Identity] | IdentitySource,
         random_octets: Callable[[int], bytes],
     ) -> None:
         """Raise `ConfigurationError` when settings, meters and identities do not go together."""
@@ -68,7 +72,10 @@ class Hub(CoordinatorListener):
         self._coordinator = coordinator
         self._bus = bus
         self._clock = clock
-        self._identities = _of_suites(identities, settings.suites)
+        self._identity_source = identities
+        self._identities: dict[int, Identity] = {}
+        if not callable(identities):
+            self._identities = _of_suites(identities, settings.suites)
         self._random_octets = random_octets
         self._reporter = Reporter(bus, clock)
         self._chores = Chores(self._task_failed)
@@ -112,6 +119,9 @@ class Hub(CoordinatorListener):
 
     async def _take_over(self, radio: RadioState) -> None:
         """Everything that has to wait for the radio's address."""
+        if callable(self._identity_source):
+            offered = self._identity_source(radio.eui64)
+            self._identities = _of_suites(offered, self._settings.suites)
         for suite, identity in self._identities.items():
             if identity.subject != radio.eui64:
                 raise ConfigurationError(

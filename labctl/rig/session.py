@@ -292,7 +292,7 @@ async def _put_together(
         bus,
         clock,
         meters=meters(loaded, origin_s=origin_s),
-        identities=_hub_identities(loaded, authority, radio.eui64 or _VIRTUAL_STICK),
+        identities=partial(_hub_identities, loaded, authority),
         random_octets=random_octets,
     )
     bus.subscribe(lambda event: _break_on_loss(broken, event))
@@ -329,19 +329,23 @@ def _in_the_room(
 ) -> DeviceInTheRoom:
     virtual = device.device.virtual
     assert virtual is not None  # the configuration refuses real devices on a virtual radio
-    if device.kind.value not in {kind.value for kind in Kind}:
+    kind = virtual_kind(device)
+    if kind is None:
         raise ConfigurationError(
             f"there is no virtual {device.kind.value}, which {device.name} is to be",
             where=str(loaded.inventory_path),
-            mend=f"virtual devices are {' or '.join(Kind)}",
+            mend=f"say what it does: virtual.acts_as is one of {', '.join(Kind)}",
         )
     issuer = foreign if virtual.behaviour.foreign_certificate else authority
+    subject = device.eui64
+    if virtual.behaviour.certificate_of_another:
+        subject = Eui64.from_big_endian(bytes(octet ^ 0x55 for octet in subject.big_endian))
     return DeviceInTheRoom(
         name=device.name,
-        kind=device.kind.value,
+        kind=kind.value,
         eui64=device.eui64,
         install_code=device.install_code,
-        identities={suite: issuer.identity(suite, device.eui64) for suite in virtual.suites},
+        identities={suite: issuer.identity(suite, subject) for suite in virtual.suites},
         position=virtual.position,
         behaviour=behaviour(virtual.behaviour),
         schedules=device_schedules(loaded, device),
