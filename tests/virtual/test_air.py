@@ -478,3 +478,31 @@ def test_energy_of_a_quiet_and_of_a_busy_channel() -> None:
         assert medium.end_energy_measurement(listener) == -60
 
     run(main())
+
+
+def test_a_radio_that_sends_hears_nothing_meanwhile() -> None:
+    async def main() -> None:
+        # Too far apart for carrier sense, well in reach of each other.
+        room = air()
+        left, left_heard = radio_at(room, 10, 0)
+        right, right_heard = radio_at(room, 11, 70)
+        assert left.mean_rssi_at(right) == pytest.approx(-83.9, abs=0.2)
+        seen = OnAir()
+        room.capture_to(seen)  # type: ignore[arg-type]
+        together = 0
+        for sequence in range(60):
+            seen.frames.clear()
+            left_heard.frames.clear()
+            right_heard.frames.clear()
+            await asyncio.gather(
+                sending(left, data(0xFFFF, 10, 100, sequence)),
+                sending(right, data(0xFFFF, 11, 100, sequence)),
+            )
+            first, second = sorted(seen.frames)
+            if second[0] < first[1]:
+                together += 1
+                assert not left_heard.frames
+                assert not right_heard.frames
+        assert together > 20
+
+    run(main())

@@ -11,6 +11,7 @@ from node_pair import CAD, HUB, SE, Room, run, send
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.air import Radio
 from labctl.virtual.frames import mac, nwk
+from labctl.virtual.frames.aps import ApsFrame, Delivery
 from labctl.virtual.node import Indication, LinkKey, SimpleDescriptor, Status
 
 OTHER = Eui64("00:12:4b:00:00:00:00:bb")
@@ -490,5 +491,98 @@ def test_a_counter_can_be_reserved_and_used() -> None:
         assert device.newest_counter == counter
         assert await send(device, 0, b"x", counter=counter) is Status.SUCCESS
         assert room.hub_heard.data[0].counter == counter
+
+    run(main())
+
+
+def test_a_frame_repeated_by_the_mac_is_dropped_by_the_mac() -> None:
+    async def main() -> None:
+        room = Room()
+        device = await room.joined()
+        await device.sleep(1)
+        lost = [0]
+
+        def drop(sender: Radio, receiver: Radio, psdu: bytes) -> bool:
+            mac_ack = psdu[0] & 7 == mac.Kind.ACK and receiver.name == CAD
+            if mac_ack and lost[0] < 2:
+                lost[0] += 1
+                return True
+            return False
+
+        room.air.drop = drop
+        assert await send(device, 0, b"x") is Status.SUCCESS
+        assert room.hub.counters["mac_rx_duplicate"] >= 1
+        assert room.hub.counters["nwk_frame_counter_failure"] == 0
+
+    run(main())
+
+
+def test_each_fragment_has_retries_of_its_own() -> None:
+    async def main() -> None:
+        room = Room()
+        device = await room.joined()
+        await device.sleep(1)
+        seen: dict[int, int] = {}
+
+        def drop(sender: Radio, receiver: Radio, psdu: bytes) -> bool:
+            # Lose each fragment's first two rounds of APS acknowledgements, 4 MAC attempts each.
+            if sender.name != HUB or psdu[0] & 7 != mac.Kind.DATA:
+                return False
+            block = len(room.hub.aps._reassembler._messages) and len(
+                next(iter(room.hub.aps._reassembler._messages.values())).blocks
+            )
+            seen[block] = seen.get(block, 0) + 1
+            return seen[block] <= 8
+
+        room.air.drop = drop
+        payload = bytes(300)
+        assert await send(device, 0, payload) is Status.SUCCESS
+        assert [each.payload for each in room.hub_heard.data] == [payload]
+        assert device.counters["aps_retries"] == 8, "two for each of four fragments"
+
+    run(main())
+
+
+def test_an_expired_frame_is_not_delivered_later() -> None:
+    async def main() -> None:
+        room = Room()
+        device = await room.joined(rx_on=False)
+        device.power_off()
+        short = device.state.nwk
+        assert await send(room.hub, short, b"stale", ack=False) is Status.EXPIRED
+        assert not room.hub.mac.kept.waiting_for(short)
+        device.power_on()
+        await device.sleep(20)
+        assert not room.heard[CAD].data
+
+    run(main())
+
+
+def test_the_same_broadcast_from_a_second_repeater_is_taken_once() -> None:
+    async def main() -> None:
+        room = Room()
+        device = await room.joined()
+        await send(device, 0xFFFD, b"once")
+        await device.sleep(0.1)
+        assert len(room.hub_heard.data) == 1
+        # Another device repeats it: same originator and sequence number, its own counter.
+        sequence = device.nwk.sequence
+        frame = nwk.NwkFrame(0xFFFD, device.state.nwk, 5, sequence)
+        data = ApsFrame(
+            delivery=Delivery.BROADCAST,
+            destination_endpoint=1,
+            profile=SE,
+            cluster=0x0702,
+            source_endpoint=2,
+        )
+        octets = device.nwk.security.seal(frame.encode_header(), data.encode_header() + b"once")
+        repeated = mac.with_fcs(mac.encode_data(77, 0x1A62, 0xFFFF, 0x0BAD, octets))
+        room.hub.mac.frame_received(repeated, -50, 200)
+        assert len(room.hub_heard.data) == 1
+        await device.sleep(10)
+        octets = device.nwk.security.seal(frame.encode_header(), data.encode_header() + b"again")
+        repeated = mac.with_fcs(mac.encode_data(78, 0x1A62, 0xFFFF, 0x0BAD, octets))
+        room.hub.mac.frame_received(repeated, -50, 200)
+        assert len(room.hub_heard.data) == 2, "after the broadcast delivery time it is a new one"
 
     run(main())

@@ -559,3 +559,34 @@ def test_a_child_dropped_while_it_fetches_a_frame_still_gives_a_confirm() -> Non
         assert await asyncio.wait_for(sending, 5) is Status.MAC_FAILURE
 
     run(main())
+
+
+def test_a_device_fresh_from_the_factory_joins_again_with_counters_at_zero() -> None:
+    async def main() -> None:
+        room = Room()
+        device = await room.joined()
+        for _ in range(20):
+            assert await send(device, 0, b"x", aps_secured=True) is Status.SUCCESS
+        device.power_off()
+        again = await room.joined()  # a new state, the install code imported anew
+        assert again.state.outgoing_nwk_counter < 20
+        assert await send(again, 0, b"x", aps_secured=True) is Status.SUCCESS
+        assert room.hub.counters["nwk_frame_counter_failure"] == 0
+
+    run(main())
+
+
+def test_a_leave_from_anybody_but_the_parent_is_not_obeyed() -> None:
+    async def main() -> None:
+        room = Room()
+        device = await room.joined()
+        rogue = await room.joined(OTHER)
+        rogue.nwk.send_command(device.state.nwk, nwk.leave(request=True, rejoin=False), radius=5)
+        await rogue.sleep(1)
+        assert room.hub.counters["nwk_forwarded"] == 1
+        assert not room.heard[CAD].lefts
+        room.hub.nwk.send_command(device.state.nwk, nwk.leave(request=True, rejoin=True))
+        await rogue.sleep(1)
+        assert room.heard[CAD].lefts == [True]
+
+    run(main())

@@ -284,7 +284,7 @@ class Nwk:
         request, rejoin, _ = nwk.decode_leave(payload)
         if not request:
             self.node.parent.child_gone(frame.source, rejoin=rejoin)
-        elif self._is_end_device and mac_source == self.state.parent:
+        elif self._is_end_device and mac_source == frame.source == self.state.parent:
             # R22 3.6.1.10.3: an end device obeys its parent and nobody else.
             self.node.told_to_leave(rejoin)
 
