@@ -51,7 +51,8 @@ class Hub(CoordinatorListener):
     """A GB communications hub on one coordinator.
 
     `meters` become ESI endpoints 2, 3, ... in their order. `identities` are the hub's certificates
-    by suite, or a function that gives them for the radio's EUI-64, which must be their subject. `random_octets` supplies ephemeral keys.
+    by suite, or a function that gives them for the radio's EUI-64, which must be their subject.
+    `random_octets` supplies ephemeral keys.
 
     Nothing that a device sends makes the hub raise: what devices do wrong is an event.
     """
