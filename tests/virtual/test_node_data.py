@@ -12,7 +12,7 @@ from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.air import Radio
 from labctl.virtual.frames import mac, nwk
 from labctl.virtual.frames.aps import ApsFrame, Delivery
-from labctl.virtual.node import Indication, LinkKey, SimpleDescriptor, Status
+from labctl.virtual.node import Indication, JoinFailure, LinkKey, SimpleDescriptor, Status
 
 OTHER = Eui64("00:12:4b:00:00:00:00:bb")
 
@@ -584,5 +584,39 @@ def test_the_same_broadcast_from_a_second_repeater_is_taken_once() -> None:
         repeated = mac.with_fcs(mac.encode_data(78, 0x1A62, 0xFFFF, 0x0BAD, octets))
         room.hub.mac.frame_received(repeated, -50, 200)
         assert len(room.hub_heard.data) == 2, "after the broadcast delivery time it is a new one"
+
+    run(main())
+
+
+def test_what_is_sent_during_a_scan_waits_for_its_end() -> None:
+    async def main() -> None:
+        room = Room()
+        device = await room.joined()
+        scan = asyncio.ensure_future(room.hub.active_scan([11, 12, 13]))
+        await asyncio.sleep(0.05)
+        status = await send(room.hub, device.state.nwk, b"later")
+        assert status is Status.SUCCESS
+        assert scan.done()
+        assert room.hub.counters["mac_tx_failed"] == 0
+        assert room.hub.counters["aps_retries"] == 0
+
+    run(main())
+
+
+def test_a_joiner_takes_nothing_unsecured_but_its_key() -> None:
+    async def main() -> None:
+        room = Room()
+        device = room.device(known=False)
+        joining = asyncio.ensure_future(room.join(device))
+        while not device.joining.waits_for_key:  # noqa: ASYNC110 - no event tells that
+            await asyncio.sleep(0.01)
+        frame = nwk.NwkFrame(device.state.nwk, 0, 5, 9, security=False)
+        data = ApsFrame(destination_endpoint=2, profile=SE, source_endpoint=1)
+        inner = frame.encode_header() + data.encode_header() + b"psst"
+        psdu = mac.with_fcs(mac.encode_data(99, 0x1A62, device.state.nwk, 0, inner))
+        device.mac.frame_received(psdu, -50, 200)
+        assert device.counters["nwk_unsecured_dropped"] == 1
+        assert not room.heard[CAD].data
+        assert await joining is JoinFailure.NO_NETWORK_KEY
 
     run(main())
