@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import enum
 import re
-from datetime import timedelta
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from labctl.config.behaviour import Behaviour
 from labctl.config.fields import (
     Eui,
     Name,
-    Real,
     Strict,
     Text,
     Whole,
@@ -24,7 +23,6 @@ from labctl.config.fields import (
 )
 from labctl.config.problems import quote
 from labctl.config.secrets import SecretReference, SecretSource
-from labctl.config.times import Duration, Within
 from labctl.events import DeviceKind
 
 VIRTUAL_PATH = "virtual"
@@ -143,29 +141,15 @@ class Radio(Strict):
         return self.path == VIRTUAL_PATH
 
 
-class Behaviour(Strict):
-    """How a virtual device departs from a healthy one. As it stands here, it is healthy."""
+class ActsAs(enum.StrEnum):
+    """The kinds of virtual devices that there are."""
 
-    start_delay: Annotated[Duration, Within("0s", "30d")] = timedelta(0)
-    """How long after it is switched on the device starts to look for a network."""
-    wrong_install_code: bool = False
-    """The device joins with another install code than its label says."""
-    ignore_permit_bit: bool = False
-    """The device tries to associate although the network says that it is closed."""
-    foreign_certificate: bool = False
-    """The device carries a certificate of an authority that the hub does not trust."""
-    reads_before_key_establishment: bool = False
-    """The device reads a meter before key establishment."""
-    writes_attribute: bool = False
-    """The device tries to write an attribute of a meter."""
-    silent_after: Annotated[Duration, Within("1s", "366d")] | None = None
-    """How long after it is switched on the device falls silent. Default: never."""
-    clock_ppm: Annotated[float, Real(-100_000, 100_000)] | None = None
-    """How fast its clock runs, parts per million. Default: drawn from -20 to 20."""
-    read_periods: Annotated[
-        dict[Name, Annotated[Duration, Within("1s", "7d")]], BeforeValidator(section)
-    ] = Field(default_factory=dict)
-    """Read schedules that the device keeps at another period than the rig expects, by name."""
+    CAD = "cad"
+    IHD = "ihd"
+    PPMID = "ppmid"
+    LOAD_SWITCH = "load-switch"
+    HAND_HELD_TERMINAL = "hand-held-terminal"
+    GAS_METER = "gas-meter"
 
 
 class VirtualDevice(Strict):
@@ -175,6 +159,8 @@ class VirtualDevice(Strict):
     """x, y, z in metres; the hub's radio stands at [0, 0, 0]."""
     suites: Suites = (2,)
     """Key establishment suites that the device can do."""
+    acts_as: Annotated[ActsAs, choice(ActsAs)] | None = None
+    """What the virtual device does. Default: as its kind; a `meter` is a gas meter."""
     behaviour: Annotated[Behaviour, BeforeValidator(section)] = Field(default_factory=Behaviour)
     """How the device departs from a healthy one."""
 

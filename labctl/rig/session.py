@@ -46,7 +46,7 @@ from labctl.radio.ezsp import EzspCoordinator, EzspPort
 from labctl.record.queries import last_rig_time_us, load_run
 from labctl.record.recorder import Recorder
 from labctl.record.verdict import Assessment, assess
-from labctl.rig.assembly import behaviour, device_schedules, hub_settings, meters
+from labctl.rig.assembly import behaviour, device_schedules, hub_settings, meters, virtual_kind
 from labctl.rig.authority import FOREIGN_ISSUER, LabAuthority
 from labctl.rig.state_folder import StateFolder
 from labctl.smart_energy.eui64 import Eui64

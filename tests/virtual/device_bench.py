@@ -327,6 +327,7 @@ class FakeNode:
         self.listener = listener
         self.endpoints: dict[int, SimpleDescriptor] = {}
         self.on = False
+        self.rx_on_when_idle = True
         self.calls: list[tuple[float, str]] = []
         self.under_way: set[asyncio.Task[Status]] = set()
 

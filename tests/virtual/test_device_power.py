@@ -513,7 +513,7 @@ def test_the_servers_answer_any_octets_or_keep_silent() -> None:
             rng.randbytes(rng.randrange(12)),
             cluster_specific=rng.random() < 0.2,
         )
-        answer = servers.answer(rng.choice([0, 0x0800, 0x0702]), frame)
+        answer = servers.answer(Peer(0, 1), rng.choice([0, 0x0800, 0x0702]), frame)
         assert answer is None or answer.from_server
 
 

@@ -1,15 +1,25 @@
-"""Virtual devices, an IHD and a CAD: own stack, own ZCL, own habits; they know nothing of the hub.
+"""Virtual devices: own stack, own ZCL, own habits; they know nothing of the hub.
 
 `VirtualDevice` is the way in; `docs/virtual-devices.md` tells how they behave.
 """
 
+from labctl.virtual.devices.behaviour import (
+    Behaviour,
+    Burst,
+    Button,
+    KeyFault,
+    KeyFaults,
+    Layer,
+    LifeStep,
+    Malformed,
+    Press,
+)
 from labctl.virtual.devices.device import VirtualDevice
 from labctl.virtual.devices.observations import Observation, Observations, ReadCount, What
 from labctl.virtual.devices.screen import MeterReadout, Screen
 from labctl.virtual.devices.servers import Product
 from labctl.virtual.devices.settings import (
     DEFAULT_SCHEDULES,
-    Behaviour,
     Fuel,
     Kind,
     ReadSchedule,
@@ -19,11 +29,19 @@ from labctl.virtual.devices.settings import (
 __all__ = [
     "DEFAULT_SCHEDULES",
     "Behaviour",
+    "Burst",
+    "Button",
     "Fuel",
+    "KeyFault",
+    "KeyFaults",
     "Kind",
+    "Layer",
+    "LifeStep",
+    "Malformed",
     "MeterReadout",
     "Observation",
     "Observations",
+    "Press",
     "Product",
     "ReadCount",
     "ReadSchedule",

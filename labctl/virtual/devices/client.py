@@ -8,42 +8,37 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from labctl.secret import Secret
+from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.identity import Identity
 from labctl.virtual.devices import zcl
+from labctl.virtual.devices.behaviour import Behaviour, LifeStep
 from labctl.virtual.devices.commissioning import Commissioning, is_member
 from labctl.virtual.devices.flash import Flash, Memory
 from labctl.virtual.devices.keepalive import KeepAlive, NetworkLost
 from labctl.virtual.devices.keys import IssuerUnknown, KeyDriver
+from labctl.virtual.devices.kinds import KINDS
 from labctl.virtual.devices.observations import Observations, What
 from labctl.virtual.devices.port import Peer, ZclPort
 from labctl.virtual.devices.provoke import Provocation
-from labctl.virtual.devices.registration import (
-    CLIENT_CLUSTERS,
-    Registration,
-    RegistrationAborted,
-    Services,
-)
+from labctl.virtual.devices.registration import Registration, RegistrationAborted, Services
 from labctl.virtual.devices.schedule import Reader
 from labctl.virtual.devices.screen import Screen
 from labctl.virtual.devices.servers import LocalServers, Product
-from labctl.virtual.devices.settings import (
-    BASIC,
-    IN_HOME_DISPLAY,
-    KEEP_ALIVE,
-    KEY_ESTABLISHMENT,
-    METERING,
-    SMART_ENERGY_PROFILE,
-    TIME,
-    Behaviour,
-    Fuel,
-    ReadSchedule,
-    Timings,
-)
+from labctl.virtual.devices.settings import METERING, Fuel, Kind, ReadSchedule, Timings
 from labctl.virtual.devices.survey import Survey
-from labctl.virtual.node import Indication, Node, NodeListener, SimpleDescriptor
+from labctl.virtual.devices.trouble import Trouble
+from labctl.virtual.node import Indication, Node, NodeListener
+from labctl.virtual.stack.zdo import Zdo
 
 ENDPOINT = 1
 _CRYSTAL_PPM = 20.0
+
+
+class _Quiet(Zdo):
+    """The device objects of a device that never announces itself."""
+
+    def announce(self) -> None:
+        """Say nothing."""
 
 
 class _Departed(Exception):
@@ -58,6 +53,7 @@ class _Departed(Exception):
 class Body:
     """What the device is, whatever happens to it: given once, the same after each power cycle."""
 
+    kind: Kind
     product: Product
     identities: Mapping[int, Identity]
     link_key: Secret
@@ -66,6 +62,10 @@ class Body:
     schedules: Sequence[ReadSchedule]
     timings: Timings
     rng: random.Random
+    cut_power: Callable[[float], None]
+    """Take the power away at once, for so many seconds."""
+    cut_before: set[LifeStep]
+    """Steps at which a knob cut the power already; outlasts power cycles."""
 
 
 class Client(NodeListener):
@@ -87,9 +87,14 @@ class Client(NodeListener):
         self._interruption: asyncio.Future[NetworkLost | _Departed] | None = None
         self._services: Services | None = None
         self._issuer_refusals = 0
+        self._until_silent: asyncio.Timeout | None = None
+        self._torn = False  # the power went while flash was being written
+        self._left_at: set[LifeStep] = set()
+        self._profile = KINDS[body.kind]
+        self._switched_on_s = asyncio.get_running_loop().time()
         self.screen = Screen()
         self.node = make_node(memory, self)
-        self.node.endpoints[ENDPOINT] = _descriptor()
+        self.node.endpoints[ENDPOINT] = self._profile.descriptor(ENDPOINT)
         self._compose()
 
     def _compose(self) -> None:
@@ -99,24 +104,58 @@ class Client(NodeListener):
         ppm = body.behaviour.clock_ppm
         if ppm is None:
             ppm = rng.uniform(-_CRYSTAL_PPM, _CRYSTAL_PPM)
+        behaviour = body.behaviour
+        self.servers = LocalServers.of(body.product, suites=suites, battery=self._profile.sleeps)
         self.port = ZclPort(
             node,
             ENDPOINT,
-            LocalServers.of(body.product, suites=suites),
+            self.servers,
             saw,
             timeout_s=t.request_timeout_s,
             first_sequence=rng.randrange(256),
+            fixed_counter=rng.randrange(256) if behaviour.duplicate_counters else None,
         )
         self.port.on_command = self._command
-        self._keys = KeyDriver(node, self.port, body.identities, t, rng, saw)
+        self._keys = KeyDriver(
+            node,
+            self.port,
+            body.identities,
+            t,
+            rng,
+            saw,
+            behaviour.key_establishment,
+            behaviour.key_usage_missing,
+            self._reached,
+        )
         self.port.on_key_frame = self._keys.frame_received
-        self._commissioning = Commissioning(node, rng, t, body.behaviour, _preconfigured(body), saw)
-        self._registration = Registration(node, self.port, ENDPOINT, t, saw, self._establish)
+        self._commissioning = Commissioning(
+            node, rng, t, behaviour, _preconfigured(body), saw, self._reached
+        )
+        self._registration = Registration(
+            node, self.port, ENDPOINT, t, saw, self._establish, self._profile.binds
+        )
         self._keep_alive = KeepAlive(node, self.port, t, rng, saw)
         self._survey = Survey(node, self.port, t, self.screen, saw)
         self._provocation = Provocation(node, self.port, t, saw)
         self._reader = Reader(
-            self.port, t, rng, 1 / (1 + ppm * 1e-6), self.screen, saw, self._time_server
+            self.port,
+            t,
+            rng,
+            1 / (1 + ppm * 1e-6),
+            self.screen,
+            saw,
+            self._time_server,
+            behaviour.reads_per_slot,
+        )
+        self._trouble = Trouble(
+            node,
+            self.port,
+            t,
+            behaviour,
+            rng,
+            saw,
+            self._switched_on_s,
+            lambda: list(self.screen.meters),
         )
 
     @property
@@ -131,27 +170,62 @@ class Client(NodeListener):
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._keep_flash())
+                if self._body.behaviour.power_cuts_every_s is not None:
+                    group.create_task(self._fail(self._body.behaviour.power_cuts_every_s))
                 group.create_task(self._live())
         finally:
             self.node.power_off()
             self.port.close()
-            if self._dirty.is_set():
+            if self._dirty.is_set() and not self._torn:
                 self._flash.save(self._memory)
 
     async def _live(self) -> None:
         silent_after_s = self._body.behaviour.silent_after_s
+        self._end = What.SILENT
         try:
             async with asyncio.timeout(silent_after_s) as until_silent:
+                self._until_silent = until_silent
                 await self._be_on_the_network()
         except TimeoutError:
             if not until_silent.expired():
                 raise
-            self._saw.note(What.SILENT)
+            self._saw.note(self._end)
             self.node.power_off()
+
+    async def _fail(self, every_s: float) -> None:
+        """The mains fail at random times."""
+        await asyncio.sleep(self._body.rng.expovariate(1 / every_s))
+        self._cut("at random")
+
+    def _cut(self, why: str) -> None:
+        self._saw.note(What.POWER_CUT, why)
+        self._body.cut_power(self._body.behaviour.power_back_after_s)
+
+    def _reached(self, step: LifeStep) -> None:
+        """The knobs that wait for a step of the device's life."""
+        behaviour = self._body.behaviour
+        if behaviour.power_cut_at is step and step not in self._body.cut_before:
+            self._body.cut_before.add(step)
+            # The new key is in RAM only; every other write was over before its step.
+            self._torn = step is LifeStep.KEY_ESTABLISHED
+            self._cut(f"at {step}")
+        if behaviour.silent_at is step:
+            self._stop(What.SILENT)
+        if behaviour.leaves_at is step and step not in self._left_at and self.node.state.joined:
+            self._left_at.add(step)
+            self.node.leave()
+
+    def _stop(self, end: What) -> None:
+        """Off the air for good, before any time passes; `end` tells why."""
+        self._end = end
+        if self._until_silent is not None:
+            self._until_silent.reschedule(asyncio.get_running_loop().time())
 
     async def _be_on_the_network(self) -> None:
         await asyncio.sleep(self._body.behaviour.start_delay_s)
         self.node.power_on()
+        if self._body.behaviour.never_announces:
+            self.node.objects = _Quiet(self.node)
         state = self.node.state
         come_back = is_member(self.node)  # after a power cycle, show up with a rejoin
         while True:
@@ -172,6 +246,8 @@ class Client(NodeListener):
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch(self._interruption))
                 group.create_task(self._serve(group))
+                for task in self._trouble.tasks():
+                    group.create_task(task)
         except* NetworkLost as lost:
             self._saw.note(What.NETWORK_LOST, _first(lost))
             come_back = True
@@ -200,29 +276,34 @@ class Client(NodeListener):
         await asyncio.sleep(wait + self._body.rng.uniform(-jitter, jitter))
 
     async def _serve(self, group: asyncio.TaskGroup) -> None:
-        t = self._body.timings
-        behaviour = self._body.behaviour
+        t, behaviour = self._body.timings, self._body.behaviour
         if behaviour.reads_before_key_establishment and not self._memory.authorised:
             await self._provocation.read_too_early()
-        while self._services is None:
-            try:
-                self._discovered(
-                    await self._registration.register(authorised=self._memory.authorised)
-                )
-            except RegistrationAborted:
-                await asyncio.sleep(t.restart_s)
+        services = await self._register()
         group.create_task(self._keep_alive.run())
         group.create_task(self._rediscover())
         while not self.screen.meters:
-            await self._survey.run(self._services)
+            await self._survey.run(services)
             if not self.screen.meters:
                 await asyncio.sleep(t.application_retry_s)
+        self._reached(LifeStep.SURVEYED)
         for schedule in self._body.schedules:
             group.create_task(self._reader.run(schedule))
-        group.create_task(self._look_for_missing_meters(self._services))
+        group.create_task(self._look_for_missing_meters(services))
         meter = self.screen.meter(Fuel.ELECTRICITY)
         if behaviour.writes_attribute and meter is not None:
             await self._provocation.write(meter.peer)
+
+    async def _register(self) -> Services:
+        """Registration, again and again until it succeeds."""
+        while self._services is None:
+            authorised = self._memory.authorised or self._body.behaviour.key_establishment.never
+            try:
+                self._discovered(await self._registration.register(authorised=authorised))
+            except RegistrationAborted:
+                await asyncio.sleep(self._body.timings.restart_s)
+        self._reached(LifeStep.REGISTERED)
+        return self._services
 
     async def _look_for_missing_meters(self, services: Services) -> None:
         """A meter that was not heard of in the survey may have been lost on the air."""
@@ -276,6 +357,8 @@ class Client(NodeListener):
     async def _keep_flash(self) -> None:
         while True:
             await self._dirty.wait()
+            if self._torn:
+                return
             self._dirty.clear()
             self._flash.save(self._memory)
 
@@ -298,6 +381,11 @@ class Client(NodeListener):
     def _interrupt(self, why: NetworkLost | _Departed) -> None:
         if self._interruption is not None and not self._interruption.done():
             self._interruption.set_result(why)
+
+    def key_received(self, kind: str, partner: Eui64 | None) -> None:
+        """A Transport-Key arrived."""
+        if kind == "network":
+            self._reached(LifeStep.NETWORK_KEY)
 
     def network_changed(self) -> None:
         """Counters or keys moved on."""
@@ -325,14 +413,3 @@ def _preconfigured(body: Body) -> Secret:
     if body.behaviour.wrong_install_code:
         return Secret(bytes(octet ^ 0xFF for octet in body.link_key.reveal()))
     return body.link_key
-
-
-def _descriptor() -> SimpleDescriptor:
-    return SimpleDescriptor(
-        endpoint=ENDPOINT,
-        profile_id=SMART_ENERGY_PROFILE,
-        device_id=IN_HOME_DISPLAY,
-        device_version=0,
-        input_clusters=(BASIC, KEY_ESTABLISHMENT),
-        output_clusters=(TIME, KEEP_ALIVE, *CLIENT_CLUSTERS, KEY_ESTABLISHMENT),
-    )

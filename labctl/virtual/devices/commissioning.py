@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from labctl.secret import Secret
 from labctl.smart_energy.eui64 import Eui64
+from labctl.virtual.devices.behaviour import Behaviour, LifeStep
 from labctl.virtual.devices.observations import Observations, What
-from labctl.virtual.devices.settings import Behaviour, Timings
+from labctl.virtual.devices.settings import Timings
 from labctl.virtual.node import Beacon, JoinFailure, Node
 
 CHANNELS_2_4_GHZ = tuple(range(11, 27))
@@ -27,6 +28,7 @@ class Commissioning:
     behaviour: Behaviour
     link_key: Secret
     saw: Observations
+    reached: Callable[[LifeStep], None] = lambda _step: None
 
     async def join(self) -> None:
         """Scan now, then each minute for a quarter of an hour, then hourly, until joined."""
@@ -87,6 +89,7 @@ class Commissioning:
                 if joins:
                     await asyncio.sleep(self.timings.join_gap_s)
                 joins += 1
+                self.reached(LifeStep.ASSOCIATION)
                 failure = await self.node.join(
                     # A good stack would not even try where the permit bit is not set.
                     replace(beacon, permit_joining=True),
@@ -95,6 +98,7 @@ class Commissioning:
                 )
                 if failure is None:
                     self.saw.note(What.JOINED, f"channel {beacon.channel}")
+                    self.reached(LifeStep.JOINED)
                     return True
                 self.saw.note(What.JOIN_FAILED, failure.value)
         return False

@@ -1,4 +1,4 @@
-"""A virtual device: an IHD or a CAD with its own stack and application, on the virtual air."""
+"""A virtual device with its own stack and application, on the virtual air."""
 
 from __future__ import annotations
 
@@ -12,21 +12,15 @@ from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.identity import Identity
 from labctl.smart_energy.install_code import InstallCode
 from labctl.virtual.air import Air
+from labctl.virtual.devices.behaviour import Behaviour
 from labctl.virtual.devices.client import Body, Client
 from labctl.virtual.devices.flash import Flash, Memory
+from labctl.virtual.devices.kinds import KINDS
 from labctl.virtual.devices.observations import Observations, What
 from labctl.virtual.devices.screen import Screen
 from labctl.virtual.devices.servers import Product
-from labctl.virtual.devices.settings import (
-    DEFAULT_SCHEDULES,
-    Behaviour,
-    Kind,
-    ReadSchedule,
-    Timings,
-)
+from labctl.virtual.devices.settings import DEFAULT_SCHEDULES, Kind, ReadSchedule, Timings
 from labctl.virtual.node import Node, NodeListener
-
-_MODELS = {Kind.CAD: "Virtual CAD", Kind.IHD: "Virtual IHD"}
 
 
 class VirtualDevice:
@@ -66,21 +60,29 @@ class VirtualDevice:
                 mend="give it at least one key establishment suite",
             )
         for suite, identity in identities.items():
-            if identity.suite != suite or identity.subject != eui64:
+            foreign = identity.subject != eui64
+            if behaviour is not None and behaviour.certificate_of_another:
+                foreign = not foreign
+            if identity.suite != suite or foreign:
                 raise ConfigurationError(
                     f"the certificate for suite {suite} of the virtual device {eui64} is of "
                     f"{identity.subject}, suite {identity.suite}",
                     mend="issue a certificate for this device and this suite",
                 )
         self._body = Body(
-            product=product or Product(model=_MODELS[self.kind]),
+            kind=self.kind,
+            product=product or Product(model=KINDS[self.kind].model),
             identities=dict(identities),
             link_key=install_code.link_key(),
             behaviour=behaviour or Behaviour(),
             schedules=tuple(DEFAULT_SCHEDULES[self.kind] if schedules is None else schedules),
             timings=timings or Timings(),
             rng=rng,
+            cut_power=self._cut_power,
+            cut_before=set(),
         )
+        self._power_back: asyncio.TimerHandle | None = None
+        self._came_back: asyncio.Future[None] | None = None
         self._flash = Flash(flash, eui64)
         self._air = air
         self._position = position
@@ -94,8 +96,8 @@ class VirtualDevice:
 
     @property
     def is_on(self) -> bool:
-        """Whether it has power."""
-        return self._task is not None and not self._task.done()
+        """Whether it is switched on, be there power at the moment or not."""
+        return self._power_back is not None or (self._task is not None and not self._task.done())
 
     def power_on(self) -> None:
         """Switch on; nothing happens when it is on. Call it on the running loop.
@@ -118,6 +120,9 @@ class VirtualDevice:
         An exception that ended the device's life is a bug of ours, and is raised here.
         """
         task, self._task = self._task, None
+        if self._power_back is not None:
+            self._power_back.cancel()
+            self._power_back = None
         if task is None:
             return
         if not task.done():
@@ -131,12 +136,31 @@ class VirtualDevice:
     async def run(self) -> None:
         """Switch on, and live until cancelled or switched off; then it is off."""
         self.power_on()
-        task = self._task
         try:
-            if task is not None:
+            while (task := self._task) is not None:
                 await asyncio.wait([task])
+                if self._power_back is None:
+                    break
+                self._came_back = asyncio.get_running_loop().create_future()
+                await self._came_back
         finally:
             await self.power_off()
+
+    def _cut_power(self, back_after_s: float) -> None:
+        """A knob of the device takes its power away; it is switched on all the same."""
+        if self._task is None or self._power_back is not None:
+            return
+        self._task.cancel()
+        self._power_back = asyncio.get_running_loop().call_later(back_after_s, self._power_returns)
+
+    def _power_returns(self) -> None:
+        self._power_back = None
+        ended, self._task = self._task, None
+        if ended is not None and not ended.done():
+            raise AssertionError("a device without power is still running")
+        self.power_on()
+        if self._came_back is not None and not self._came_back.done():
+            self._came_back.set_result(None)
 
     def factory_reset(self) -> None:
         """Forget network and keys, as the button in the battery compartment does, while it is off.
@@ -176,7 +200,12 @@ class VirtualDevice:
             rng=self._body.rng,
             position=self._position,
             tx_power_dbm=self._tx_power_dbm,
+            **({"rx_on_when_idle": False, "mains_powered": False} if self._sleeps else {}),
         )
+
+    @property
+    def _sleeps(self) -> bool:
+        return KINDS[self.kind].sleeps
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """A life never ends by itself; when it does, somebody must hear of it at once."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from labctl.smart_energy.cbke import (
     Action,
@@ -21,12 +22,22 @@ from labctl.smart_energy.cbke import (
 from labctl.smart_energy.cbke_messages import Terminate, suite_bitmap
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.devices import zcl
+from labctl.virtual.devices.behaviour import KeyFaults, LifeStep
+from labctl.virtual.devices.key_faults import KeyMessages
 from labctl.virtual.devices.observations import Observations, What
 from labctl.virtual.devices.port import Peer, ZclPort
 from labctl.virtual.devices.settings import KEY_ESTABLISHMENT, Timings
 from labctl.virtual.node import LinkKey, Node, Status
 
 _BUSY_WAIT_S = 30
+_IMPATIENCE_S = 0.1
+"""Between attempts of a device that ignores every wait."""
+
+_STEPS = {
+    CommandId.INITIATE: LifeStep.KEY_INITIATE,
+    CommandId.EPHEMERAL_DATA: LifeStep.KEY_EPHEMERAL,
+    CommandId.CONFIRM_KEY: LifeStep.KEY_CONFIRM,
+}
 
 
 class IssuerUnknown(Exception):
@@ -43,7 +54,12 @@ class KeyDriver:
     timings: Timings
     rng: random.Random
     saw: Observations
+    faults: KeyFaults = field(default_factory=KeyFaults)
+    without_key_usage: bool = False
+    reached: Callable[[LifeStep], None] = lambda _step: None
+    attempts: int = 0
     _partner: Peer | None = None
+    _messages: KeyMessages | None = None
     _heard: asyncio.Queue[zcl.Frame] = field(default_factory=asyncio.Queue)
 
     async def establish(self, peer: Peer) -> int:
@@ -61,6 +77,9 @@ class KeyDriver:
                 self.saw.note(What.KEY_ESTABLISHED, f"suite {outcome.suite}")
                 return outcome.suite
             self.saw.note(What.KEY_FAILED, _told(outcome))
+            if self.faults.ignores_wait:
+                await asyncio.sleep(_IMPATIENCE_S)
+                continue
             if outcome.status is TerminateStatus.UNKNOWN_ISSUER:
                 raise IssuerUnknown
             failures += 1
@@ -98,14 +117,23 @@ class KeyDriver:
         trust_centre = self.node.state.trust_centre
         if trust_centre is None:
             return Terminated(None, by_partner=False, wait_s=0, cause="no trust centre is known")
+        faults, t = self.faults, self.timings
+        suite = max(self.identities)
         machine = KeyEstablishment(
             Role.INITIATOR,
             self.identities,
-            own_eui64=self.node.state.eui64,
+            # Of a device with somebody else's certificate, the machine is that somebody.
+            own_eui64=self.identities[suite].subject,
             partner=trust_centre,
             random_octets=self.rng.randbytes,
-            ephemeral_time_s=self.timings.ephemeral_generate_s,
-            confirm_time_s=self.timings.confirm_generate_s,
+            ephemeral_time_s=_or(faults.ephemeral_declared_s, t.ephemeral_generate_s),
+            confirm_time_s=_or(faults.confirm_declared_s, t.confirm_generate_s),
+            suite=suite,
+        )
+        is_faulty = faults.attempts is None or self.attempts < faults.attempts
+        self.attempts += 1
+        self._messages = KeyMessages(
+            faults.fault if is_faulty else None, self.without_key_usage, suite, self.rng
         )
         self._partner = peer
         self._heard = asyncio.Queue()
@@ -147,17 +175,7 @@ class KeyDriver:
         for action in actions:
             if isinstance(action, Send):
                 await self._work(action.command_id)
-                status = await self.port.send(
-                    peer,
-                    KEY_ESTABLISHMENT,
-                    zcl.Frame(
-                        action.command_id,
-                        self.port.next_sequence(),
-                        action.payload,
-                        cluster_specific=True,
-                    ),
-                    aps_secured=False,
-                )
+                status = await self._send(peer, action)
                 # What was heard in the meantime shows that it arrived after all.
                 if status is not Status.SUCCESS and self._heard.empty() and not machine.is_over:
                     return _only_terminated(machine.lost(f"not delivered: {status.value}"))
@@ -165,18 +183,37 @@ class KeyDriver:
                 state = self.node.state
                 state.link_keys[trust_centre] = LinkKey(trust_centre, action.link_key.reveal())
                 outcome = action
+                self.reached(LifeStep.KEY_ESTABLISHED)
             else:
                 outcome = action
         return outcome
 
+    async def _send(self, peer: Peer, action: Send) -> Status:
+        assert self._messages is not None  # made with the attempt
+        status = Status.SUCCESS
+        for command, payload in self._messages.outgoing(action.command_id, action.payload):
+            frame = zcl.Frame(command, self.port.next_sequence(), payload, cluster_specific=True)
+            status = await self.port.send(peer, KEY_ESTABLISHMENT, frame, aps_secured=False)
+        if status is Status.SUCCESS and action.command_id in _STEPS:
+            self.reached(_STEPS[action.command_id])
+        return status
+
     async def _work(self, command: CommandId) -> None:
         """The time that the arithmetic takes on a small processor; here it takes next to none."""
+        faults, t = self.faults, self.timings
         works = {
-            CommandId.EPHEMERAL_DATA: self.timings.ephemeral_work_s,
-            CommandId.CONFIRM_KEY: self.timings.confirm_work_s,
+            CommandId.EPHEMERAL_DATA: _or(faults.ephemeral_work_s, t.ephemeral_work_s),
+            CommandId.CONFIRM_KEY: _or(faults.confirm_work_s, t.confirm_work_s),
         }
         if command in works:
             await asyncio.sleep(works[command] * self.rng.uniform(0.9, 1.1))
+
+
+_Number = TypeVar("_Number", int, float)
+
+
+def _or(knob: _Number | None, product: _Number) -> _Number:
+    return product if knob is None else knob
 
 
 def _only_terminated(actions: list[Action]) -> Terminated:

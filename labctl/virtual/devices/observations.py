@@ -40,7 +40,21 @@ class What(enum.StrEnum):
     PROVOKED = "provoked"  # detail: what was tried and what came of it
     PUSHED = "pushed"
     UNSECURED_ANSWER = "unsecured-answer"
+    UNSECURED_REQUEST = "unsecured-request"
     GARBAGE = "garbage"
+    POWER_CUT = "power-cut"  # detail: what cut it
+    GONE = "gone"  # it has left as it meant to, and is switched off
+    EXPLORED = "explored"  # the application's first contact is through
+    HISTORY = "history"  # detail: what the hub answered
+    CONFIRMED = "confirmed"  # a message, by its person
+    PRESSED = "pressed"  # detail: the button and what came of it
+    CONSUMER_DATA_CLEARED = "consumer-data-cleared"
+    FAST_POLL = "fast-poll"  # detail: what the hub granted
+    LOAD = "load"  # detail: what a load switch did, and for which event
+    TUNNEL = "tunnel"  # detail: opened, data, closed
+    MIRROR = "mirror"  # detail: what became of the gas meter's mirror
+    MIRROR_FLAGS = "mirror-flags"  # detail: what the hub has for the gas meter
+    OTA = "ota"  # detail: how the firmware upgrade goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +84,8 @@ class Observations:
         self._now = now
         self.log: deque[Observation] = deque(maxlen=keep)
         self.counts: Counter[What] = Counter()
+        self.tally: Counter[str] = Counter()
+        """Things done so often that a log would hold nothing else."""
         self.reads: dict[str, ReadCount] = {}
 
     def note(self, what: What, detail: str = "") -> None:

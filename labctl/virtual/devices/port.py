@@ -9,9 +9,12 @@ from typing import Any
 
 from labctl.virtual.devices import zcl
 from labctl.virtual.devices.observations import Observations, What
+from labctl.virtual.devices.peer import Peer
 from labctl.virtual.devices.servers import LocalServers
 from labctl.virtual.devices.settings import KEY_ESTABLISHMENT, NEEDS_LINK_KEY, SMART_ENERGY_PROFILE
 from labctl.virtual.node import Indication, Node, Status
+
+__all__ = ["NoAnswer", "Peer", "RequestRefused", "ZclPort"]
 
 
 class NoAnswer(Exception):
@@ -30,14 +33,6 @@ class RequestRefused(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """An endpoint of another node."""
-
-    nwk: int
-    endpoint: int
-
-
 @dataclass(slots=True)
 class _Waiting:
     nwk: int
@@ -52,6 +47,7 @@ class ZclPort:
 
     `on_command(peer, cluster id, frame)` hears every cluster command and report from a server,
     solicited or not; `on_key_frame(peer, frame)` hears Key Establishment and its Default Responses.
+    With `fixed_counter` all requests have that APS counter, which no sound device does.
     """
 
     def __init__(
@@ -63,9 +59,11 @@ class ZclPort:
         *,
         timeout_s: float,
         first_sequence: int = 0,
+        fixed_counter: int | None = None,
     ) -> None:
         self._node = node
-        self._endpoint = endpoint
+        self.endpoint = endpoint
+        self._fixed_counter = fixed_counter
         self._servers = servers
         self._saw = saw
         self._timeout_s = timeout_s
@@ -91,7 +89,7 @@ class ZclPort:
         """Send one frame; the stack's confirm."""
         return self._node.send(
             peer.nwk,
-            source_endpoint=self._endpoint,
+            source_endpoint=self.endpoint,
             destination_endpoint=peer.endpoint,
             profile_id=SMART_ENERGY_PROFILE,
             cluster_id=cluster_id,
@@ -133,13 +131,14 @@ class ZclPort:
         try:
             refused = self._node.request(
                 peer.nwk,
-                source_endpoint=self._endpoint,
+                source_endpoint=self.endpoint,
                 destination_endpoint=peer.endpoint,
                 profile_id=SMART_ENERGY_PROFILE,
                 cluster_id=cluster_id,
                 payload=zcl.Frame(command, sequence, payload, cluster_specific).serialise(),
                 done=confirmed,
                 aps_secured=aps_secured,
+                counter=self._fixed_counter,
             )
             if refused is not None:
                 raise NoAnswer(refused.value)
@@ -148,6 +147,40 @@ class ZclPort:
         finally:
             timer.cancel()
             del self._waiting[sequence]
+
+    def fire(
+        self,
+        peer: Peer,
+        cluster_id: int,
+        command: int,
+        payload: bytes,
+        *,
+        cluster_specific: bool = False,
+        from_server: bool = False,
+        done: Callable[[Status], None] = lambda _status: None,
+    ) -> bool:
+        """Send a frame and forget it, `done` gets its confirm: False when it could not be sent."""
+        frame = zcl.Frame(
+            command,
+            self.next_sequence(),
+            payload,
+            cluster_specific,
+            from_server,
+            disable_default_response=from_server,
+        )
+        return (
+            self._node.request(
+                peer.nwk,
+                source_endpoint=self.endpoint,
+                destination_endpoint=peer.endpoint,
+                profile_id=SMART_ENERGY_PROFILE,
+                cluster_id=cluster_id,
+                payload=frame.serialise(),
+                done=done,
+                aps_secured=cluster_id in NEEDS_LINK_KEY,
+            )
+            is None
+        )
 
     async def read(
         self,
@@ -209,7 +242,20 @@ class ZclPort:
         if frame.from_server:
             self._from_server(indication, frame)
         elif not is_refusal:
-            self._answer(indication, self._servers.answer(indication.cluster_id, frame), frame)
+            self._from_client(indication, frame)
+
+    def _from_client(self, indication: Indication, frame: zcl.Frame) -> None:
+        cluster_id = indication.cluster_id
+        peer = Peer(indication.source, indication.source_endpoint)
+        if cluster_id in NEEDS_LINK_KEY and not indication.aps_secured:
+            if cluster_id in self._servers.attributes:
+                self._saw.note(What.UNSECURED_REQUEST, f"cluster 0x{cluster_id:04X}")
+                answer: zcl.Frame | None = frame.default_response(zcl.Status.FAILURE)
+            else:
+                answer = self._servers.answer(peer, cluster_id, frame)
+        else:
+            answer = self._servers.answer(peer, cluster_id, frame)
+        self._answer(indication, answer, frame)
 
     def _from_server(self, indication: Indication, frame: zcl.Frame) -> None:
         cluster_id = indication.cluster_id

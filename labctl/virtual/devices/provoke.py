@@ -9,6 +9,7 @@ from labctl.virtual.devices.observations import Observations, What
 from labctl.virtual.devices.port import NoAnswer, Peer, RequestRefused, ZclPort
 from labctl.virtual.devices.registration import TRUST_CENTRE
 from labctl.virtual.devices.settings import METERING, SMART_ENERGY_PROFILE, Timings
+from labctl.virtual.devices.trouble import write_outcome
 from labctl.virtual.node import Node
 
 _SUMMATION, _MULTIPLIER, _UINT24 = 0x0000, 0x0301, 0x22
@@ -46,7 +47,7 @@ class Provocation:
         payload = zcl.write_attributes([(_MULTIPLIER, _UINT24, 2)])
         try:
             answer = await self.port.request(peer, METERING, zcl.Global.WRITE, payload)
-            self.saw.note(What.PROVOKED, f"write: {_write_outcome(answer)}")
+            self.saw.note(What.PROVOKED, f"write: {write_outcome(answer)}")
         except NoAnswer as silence:
             self.saw.note(What.PROVOKED, f"write: no answer ({silence.reason})")
 
@@ -59,14 +60,3 @@ class Provocation:
         )
         endpoints = zdp.matched_endpoints(body)
         return Peer(TRUST_CENTRE, endpoints[0]) if endpoints else None
-
-
-def _write_outcome(answer: zcl.Frame) -> str:
-    try:
-        if answer.command == zcl.Global.WRITE_RESPONSE:
-            failed = zcl.parse_write_response(answer.payload)
-            return f"refused with status 0x{failed[0][1]:02X}" if failed else "WRITTEN"
-        status = zcl.parse_default_response(answer.payload)[1]
-    except zcl.ZclError as error:
-        return f"malformed answer: {error}"
-    return f"refused with status 0x{status:02X}"

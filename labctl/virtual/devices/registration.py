@@ -15,14 +15,8 @@ from labctl.virtual.devices import zdp
 from labctl.virtual.devices.observations import Observations, What
 from labctl.virtual.devices.port import NoAnswer, Peer, RequestRefused, ZclPort
 from labctl.virtual.devices.settings import (
-    CALENDAR,
-    DEVICE_MANAGEMENT,
     DRLC,
     KEY_ESTABLISHMENT,
-    MESSAGING,
-    METERING,
-    PREPAYMENT,
-    PRICE,
     SMART_ENERGY_PROFILE,
     TIME,
     Timings,
@@ -32,10 +26,6 @@ from labctl.virtual.node import Node
 _Found = TypeVar("_Found")
 
 TRUST_CENTRE = 0x0000
-CLIENT_CLUSTERS = (PRICE, DRLC, METERING, MESSAGING, PREPAYMENT, CALENDAR, DEVICE_MANAGEMENT)
-"""Client clusters of a display, in the order in which it asks for bindings."""
-
-_BINDS = CLIENT_CLUSTERS
 _TIME, _TIME_STATUS, _LAST_SET, _VALID_UNTIL = 0x0000, 0x0001, 0x0008, 0x0009
 TIME_ATTRIBUTES = (_TIME, _TIME_STATUS, _LAST_SET, _VALID_UNTIL)
 _MASTER, _SYNCHRONIZED, _SUPERSEDING = 0x01, 0x02, 0x08
@@ -86,6 +76,8 @@ class Registration:
     timings: Timings
     saw: Observations
     establish: Callable[[Peer], Awaitable[None]]
+    binds: tuple[int, ...]
+    """Clusters to ask bindings for, in that order."""
 
     async def register(self, *, authorised: bool) -> Services:
         """The whole registration. Raise `RegistrationAborted` when a step failed too often."""
@@ -139,6 +131,8 @@ class Registration:
         return Peer(TRUST_CENTRE, endpoints[0])
 
     async def _broadcast_match(self, cluster_id: int, limit: int) -> dict[int, tuple[int, ...]]:
+        if not self.node.rx_on_when_idle:
+            self.node.fast_poll(self.timings.discovery_window_s)  # the answers wait at the parent
         answers = await self.node.zdo_broadcast(
             zdp.BROADCAST_RX_ON,
             zdp.MATCH_DESC,
@@ -185,7 +179,7 @@ class Registration:
         own = self.node.state.eui64
         for nwk, endpoints in esis.items():
             for endpoint in endpoints:
-                for cluster_id in _BINDS:
+                for cluster_id in self.binds:
                     await asyncio.sleep(self.timings.resume_s)
                     body = await self.node.zdo(
                         nwk,

@@ -35,6 +35,8 @@ class Reader:
     screen: Screen
     saw: Observations
     time_server: Callable[[], Peer | None]
+    copies: int = 1
+    """How many times each read is sent at once; a sound device does so once."""
     anchors: dict[str, float] = field(default_factory=dict)
     failures: int = 0
 
@@ -80,6 +82,8 @@ class Reader:
             count.lost += 1
             return True
         try:
+            if self.copies > 1:
+                await asyncio.gather(*(self._waste(peer, schedule) for _ in range(self.copies - 1)))
             if schedule.command_id is None:
                 records = await self.port.read(peer, schedule.cluster_id, schedule.attributes)
                 served = self._take(peer, schedule, records)
@@ -112,6 +116,20 @@ class Reader:
             count.refused += 1
             self.saw.note(What.READ_REFUSED, f"{schedule.name}: no attribute served")
         return True
+
+    async def _waste(self, peer: Peer, schedule: ReadSchedule) -> None:
+        """The same read once more, whose answer nobody looks at."""
+        try:
+            if schedule.command_id is None:
+                await self.port.read(peer, schedule.cluster_id, schedule.attributes)
+            else:
+                await self.port.command(
+                    peer, schedule.cluster_id, schedule.command_id, schedule.command_payload
+                )
+        except (NoAnswer, RequestRefused) as error:
+            self.saw.tally[f"wasted read: {error}"] += 1
+        else:
+            self.saw.tally["wasted read"] += 1
 
     def _target(self, schedule: ReadSchedule) -> Peer | None:
         if schedule.endpoint is not None:

@@ -5,14 +5,20 @@ What the hub may read of the device, and proper refusals for everything else.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from labctl.virtual.devices import zcl
+from labctl.virtual.devices.peer import Peer
 from labctl.virtual.devices.settings import BASIC, KEY_ESTABLISHMENT
 
 _UINT8, _ENUM8, _MAP16, _TEXT = 0x20, 0x30, 0x19, 0x42
 
 MAINS_SINGLE_PHASE = 0x01
+BATTERY = 0x03
+
+Handler = Callable[[Peer, zcl.Frame], zcl.Frame | None]
+"""Serves a cluster command of that peer; its answer, or None. May raise `ZclError`."""
 
 _KNOWN_GENERAL = frozenset(
     {
@@ -42,10 +48,12 @@ class LocalServers:
     """The attributes of the own endpoint: cluster id, attribute id, then (data type, value)."""
 
     attributes: dict[int, dict[int, tuple[int, zcl.Value]]] = field(default_factory=dict)
+    handlers: dict[tuple[int, int], Handler] = field(default_factory=dict)
+    """What serves a cluster command: cluster id and command, then the function."""
 
     @classmethod
-    def of(cls, product: Product, *, suites: int) -> LocalServers:
-        """The servers of a display; `suites` is the bitmap of KeyEstablishmentSuite 0x0000."""
+    def of(cls, product: Product, *, suites: int, battery: bool = False) -> LocalServers:
+        """What every device has; `suites` is the bitmap of KeyEstablishmentSuite 0x0000."""
         return cls(
             {
                 BASIC: {
@@ -56,14 +64,14 @@ class LocalServers:
                     0x0004: (_TEXT, product.manufacturer),
                     0x0005: (_TEXT, product.model),
                     0x0006: (_TEXT, product.date_code),
-                    0x0007: (_ENUM8, MAINS_SINGLE_PHASE),
+                    0x0007: (_ENUM8, BATTERY if battery else MAINS_SINGLE_PHASE),
                     0x4000: (_TEXT, f"{product.firmware}.0"),  # SWBuildID
                 },
                 KEY_ESTABLISHMENT: {0x0000: (_MAP16, suites)},
             }
         )
 
-    def answer(self, cluster_id: int, frame: zcl.Frame) -> zcl.Frame | None:
+    def answer(self, peer: Peer, cluster_id: int, frame: zcl.Frame) -> zcl.Frame | None:
         """The answer to a client's frame, or None where none is due."""
         if frame.manufacturer is not None:
             return frame.default_response(zcl.Status.UNSUP_MANUF_COMMAND)
@@ -71,7 +79,13 @@ class LocalServers:
         if served is None:
             return frame.default_response(zcl.Status.UNSUPPORTED_CLUSTER)
         if frame.cluster_specific:
-            return frame.default_response(zcl.Status.UNSUP_CLUSTER_COMMAND)
+            handler = self.handlers.get((cluster_id, frame.command))
+            if handler is None:
+                return frame.default_response(zcl.Status.UNSUP_CLUSTER_COMMAND)
+            try:
+                return handler(peer, frame)
+            except zcl.ZclError:
+                return frame.default_response(zcl.Status.MALFORMED_COMMAND)
         if frame.command not in _KNOWN_GENERAL:
             return frame.default_response(zcl.Status.UNSUP_GENERAL_COMMAND)
         try:

@@ -1,4 +1,4 @@
-"""How a virtual device behaves: its delays, its read schedules, and its knobs for misbehaviour.
+"""How a good virtual device behaves: its delays and its read schedules.
 
 Delays are those of displays built on EmberZNet (the common client state machine) and the rules of
 Smart Energy 1.4a section 5.4. They are settings, since products differ.
@@ -20,15 +20,15 @@ KEY_ESTABLISHMENT = 0x0800
 PREPAYMENT = 0x0705
 CALENDAR = 0x0707
 DEVICE_MANAGEMENT = 0x0708
+TUNNELING = 0x0704
+EVENTS = 0x0709
+OTA = 0x0019
 
 SMART_ENERGY_PROFILE = 0x0109
 WILDCARD_PROFILE = 0xFFFF
-IN_HOME_DISPLAY = 0x0502
-"""Device id of displays and of CADs (Smart Energy 1.4a 6.3.3)."""
-
 NEEDS_LINK_KEY = frozenset(
-    {TIME, KEEP_ALIVE, PRICE, DRLC, METERING, MESSAGING, 0x0704, PREPAYMENT, 0x0706}
-    | {CALENDAR, DEVICE_MANAGEMENT, 0x0709, 0x070B, 0x0019}
+    {TIME, KEEP_ALIVE, PRICE, DRLC, METERING, MESSAGING, TUNNELING, PREPAYMENT, 0x0706}
+    | {CALENDAR, DEVICE_MANAGEMENT, EVENTS, 0x070B, OTA}
 )
 """Clusters whose frames carry APS security under the link key (Smart Energy 1.4a 5.4.6)."""
 
@@ -38,6 +38,10 @@ class Kind(enum.StrEnum):
 
     CAD = "cad"
     IHD = "ihd"
+    PPMID = "ppmid"
+    LOAD_SWITCH = "load-switch"
+    HAND_HELD_TERMINAL = "hand-held-terminal"
+    GAS_METER = "gas-meter"
 
 
 class Fuel(enum.StrEnum):
@@ -104,6 +108,25 @@ class Timings:
     read_retries: int = 2  # within a slot, where the slot is long enough for application_retry_s
     read_failures_before_rejoin: int = 12
     scheduling_jitter_s: float = 0.004  # how late a slot is served, mean of an exponential
+    exploration_gap_s: float = 1.5  # between the requests of the application's first contact
+    history_every_s: float = 24 * 3600.0  # how often history is read again
+    confirmation_s: float = 20.0  # after which a person confirms a message
+    screen_every_s: float = 60.0  # how often the picture on the screen is kept
+
+    # OTA upgrade: EmberZNet's client, but for the period (products are slower than its 5 min)
+    ota_server_retry_s: float = 24 * 3600.0
+    ota_query_s: float = 24 * 3600.0
+    ota_first_query_s: float = 600.0
+    ota_block_octets: int = 48
+    ota_errors: int = 10
+    ota_upgrade_wait_s: float = 600.0
+    ota_upgrade_waits: int = 10
+
+    # Gas meter
+    mirror_search_s: float = 10.0
+    wake_s: float = 1800.0
+    report_gap_s: float = 0.5
+    mirror_answer_s: float = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,31 +160,19 @@ PRICE_READS = ReadSchedule(
 TIME_READS = ReadSchedule(
     name="time", cluster_id=TIME, attributes=(0x0000, 0x0001, 0x0008, 0x0009), period_s=3600.0
 )
+BALANCE_READS = ReadSchedule(
+    name="balance",
+    cluster_id=PREPAYMENT,
+    attributes=(0x0001, 0x0002, 0x0003, 0x0005),
+    period_s=60.0,
+)
 
 DEFAULT_SCHEDULES: dict[Kind, tuple[ReadSchedule, ...]] = {
     Kind.CAD: (ELECTRICITY_READS, GAS_READS),
     Kind.IHD: (ELECTRICITY_READS, PRICE_READS, GAS_READS, TIME_READS),
+    Kind.PPMID: (ELECTRICITY_READS, BALANCE_READS, PRICE_READS, GAS_READS, TIME_READS),
+    Kind.LOAD_SWITCH: (TIME_READS,),
+    Kind.HAND_HELD_TERMINAL: (TIME_READS,),
+    Kind.GAS_METER: (),
 }
-"""What CADs and IHDs read when nothing else is asked of them (S1 p.3: 10 s and 30 min)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Behaviour:
-    """Knobs that make a device misbehave. As they are here, it is a good device."""
-
-    start_delay_s: float = 0.0
-    """Wait so long after power-on before the first scan (or rejoin)."""
-    wrong_install_code: bool = False
-    """The code on the label is not the one in the device: every octet of its key is inverted."""
-    ignore_permit_bit: bool = False
-    """Associate although the beacon says that the network is closed."""
-    foreign_certificate: bool = False
-    """Carry a certificate of another authority. The bench issues it; the device only carries it."""
-    reads_before_key_establishment: bool = False
-    """Read a meter before CBKE: once in the clear, once under the install code's key."""
-    writes_attribute: bool = False
-    """Try one Write Attributes (the meter's Multiplier) once registered."""
-    silent_after_s: float | None = None
-    """Fall silent so long after power-on: the radio hears nothing and sends nothing."""
-    clock_ppm: float | None = None
-    """How much too fast the crystal runs, parts per million; drawn from -20..20 when None."""
+"""What each kind reads when nothing else is asked of them (S1 p.3: 10 s and 30 min)."""

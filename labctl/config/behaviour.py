@@ -1,0 +1,201 @@
+"""How a virtual device departs from a healthy one: the knobs of an inventory."""
+
+from __future__ import annotations
+
+import enum
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from labctl.config.fields import Name, Real, Strict, Text, Whole, choice, section, unique, wrong
+from labctl.config.problems import quote
+from labctl.config.times import Duration, Within
+
+
+class LifeStep(enum.StrEnum):
+    """Instants of a device's life, in their order."""
+
+    ASSOCIATION = "association"
+    NETWORK_KEY = "network-key"
+    JOINED = "joined"
+    KEY_INITIATE = "key-initiate"
+    KEY_EPHEMERAL = "key-ephemeral"
+    KEY_CONFIRM = "key-confirm"
+    KEY_ESTABLISHED = "key-established"
+    REGISTERED = "registered"
+    SURVEYED = "surveyed"
+
+
+class KeyFault(enum.StrEnum):
+    """What is wrong with the messages of a key establishment."""
+
+    CORRUPT_CONFIRMATION = "corrupt-confirmation"
+    CORRUPT_EPHEMERAL = "corrupt-ephemeral"
+    EPHEMERAL_FIRST = "ephemeral-first"
+    CONFIRMATION_FIRST = "confirmation-first"
+    INITIATE_AGAIN = "initiate-again"
+    REPEATED = "repeated"
+    TRUNCATED = "truncated"
+    TWO_SUITES = "two-suites"
+    UNKNOWN_SUITE = "unknown-suite"
+
+
+class Layer(enum.StrEnum):
+    """Whose payload is malformed."""
+
+    ZCL = "zcl"
+    APS = "aps"
+    ZDO = "zdo"
+
+
+class Button(enum.StrEnum):
+    """What a person may press on a PPMID."""
+
+    EMERGENCY_CREDIT = "emergency-credit"
+    ENABLE_SUPPLY = "enable-supply"
+    TOP_UP = "top-up"
+
+
+def _layers(value: Any) -> tuple[Layer, ...]:
+    words = [layer.value for layer in Layer]
+    if not isinstance(value, list | tuple) or not value:
+        raise wrong("a list of layers is needed", "write some of: " + ", ".join(words))
+    for word in value:
+        if word not in words:
+            raise wrong(f"there is no layer {quote(word)}", "write some of: " + ", ".join(words))
+    unique(value, what="layer")
+    return tuple(Layer(word) for word in value)
+
+
+Layers = Annotated[
+    tuple[Layer, ...],
+    BeforeValidator(_layers),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"enum": [layer.value for layer in Layer]},
+            "minItems": 1,
+            "x-kind": "list of `zcl`, `aps`, `zdo`",
+        }
+    ),
+]
+
+_Period = Annotated[Duration, Within("1s", "30d")]
+
+
+class Burst(Strict):
+    """Something that the device does many times."""
+
+    per_second: Annotated[float, Real(0.001, 1000)]
+    """How many a second."""
+    after: Annotated[Duration, Within("0s", "30d")] = timedelta(0)
+    """How long after it is switched on it begins."""
+    duration: _Period | None = None
+    """How long it goes on. Default: for good."""
+
+
+class Malformed(Burst):
+    """Frames of random octets."""
+
+    layers: Layers = tuple(Layer)
+    """Whose payload the octets are."""
+
+
+class Press(Strict):
+    """A button that a person presses."""
+
+    button: Annotated[Button, choice(Button)]
+    """Which."""
+    after: Annotated[Duration, Within("0s", "30d")] = timedelta(0)
+    """How long after the device registered."""
+    code: Text = ""
+    """What is typed: the 20 digits of a top-up."""
+
+
+class KeyFaults(Strict):
+    """How the device goes wrong in key establishment."""
+
+    fault: Annotated[KeyFault, choice(KeyFault)] | None = None
+    """What is wrong with its messages."""
+    attempts: Annotated[int, Whole(1, 1000)] | None = None
+    """How many attempts have that fault. Default: all."""
+    ephemeral_declared: Annotated[Duration, Within("0s", "254s")] | None = None
+    """The time that it declares for Ephemeral Data, whole seconds. Default: 11 s."""
+    confirm_declared: Annotated[Duration, Within("0s", "254s")] | None = None
+    """The time that it declares for Confirm Key, whole seconds. Default: 16 s."""
+    ephemeral_work: Annotated[Duration, Within("0s", "1h")] | None = None
+    """The time that Ephemeral Data really takes. Default: 1.5 s."""
+    confirm_work: Annotated[Duration, Within("0s", "1h")] | None = None
+    """The time that Confirm Key really takes. Default: 3 s."""
+    ignores_wait: bool = False
+    """It tries again at once, whatever Terminate asks for."""
+    never: bool = False
+    """It establishes no key, and reads on under the key of its install code."""
+
+
+class Behaviour(Strict):
+    """How a virtual device departs from a healthy one. As it stands here, it is healthy."""
+
+    start_delay: Annotated[Duration, Within("0s", "30d")] = timedelta(0)
+    """How long after it is switched on the device starts to look for a network."""
+    wrong_install_code: bool = False
+    """The device joins with another install code than its label says."""
+    ignore_permit_bit: bool = False
+    """The device tries to associate although the network says that it is closed."""
+    foreign_certificate: bool = False
+    """The device carries a certificate of an authority that the hub does not trust."""
+    certificate_of_another: bool = False
+    """The device carries a certificate of another device, of the same authority."""
+    key_usage_missing: bool = False
+    """The device's suite 2 certificate is not for key agreement."""
+    never_announces: bool = False
+    """The device sends no Device_annce after it joined."""
+    reads_before_key_establishment: bool = False
+    """The device reads a meter before key establishment."""
+    key_establishment: Annotated[KeyFaults, BeforeValidator(section)] = Field(
+        default_factory=KeyFaults
+    )
+    """How the device goes wrong in key establishment."""
+    leaves_at: Annotated[LifeStep, choice(LifeStep)] | None = None
+    """The device leaves the network at this step, the first time after each power-on."""
+    silent_at: Annotated[LifeStep, choice(LifeStep)] | None = None
+    """The device falls silent for good at this step."""
+    power_cut_at: Annotated[LifeStep, choice(LifeStep)] | None = None
+    """The device loses its power at this step, once."""
+    power_cuts_every: _Period | None = None
+    """The device loses its power at random times, so often on average."""
+    power_back_after: Annotated[Duration, Within("0s", "30d")] = timedelta(seconds=10)
+    """How long the power is away when it was cut."""
+    writes_attribute: bool = False
+    """The device tries to write an attribute of a meter."""
+    writes_every: _Period | None = None
+    """The device tries to write attributes of many clusters, one each time."""
+    forbidden_commands_every: _Period | None = None
+    """The device sends commands that only a PPMID or a supplier may send, one each time."""
+    reads_per_slot: Annotated[int, Whole(1, 50)] = 1
+    """How many times the device sends each of its steady reads at once."""
+    duplicate_counters: bool = False
+    """The device gives all APS frames of its application the same counter."""
+    replays: Annotated[Burst, BeforeValidator(section)] | None = None
+    """The device sends the very same octets again and again."""
+    flood: Annotated[Burst, BeforeValidator(section)] | None = None
+    """The device sends reads without waiting for their answers."""
+    malformed: Annotated[Malformed, BeforeValidator(section)] | None = None
+    """The device sends frames of random octets."""
+    rejoin_storm: Annotated[Burst, BeforeValidator(section)] | None = None
+    """The device rejoins again and again, though it is on the network."""
+    fast_poll_every: _Period | None = None
+    """The device asks for fast poll mode so often, and uses it."""
+    presses: Annotated[list[Press], Field(max_length=100)] = Field(default_factory=list)
+    """Buttons that a person presses (PPMID)."""
+    stays: _Period | None = None
+    """The device leaves so long after it registered. Default: a hand-held terminal after 30 min."""
+    silent_after: Annotated[Duration, Within("1s", "366d")] | None = None
+    """How long after it is switched on the device falls silent. Default: never."""
+    clock_ppm: Annotated[float, Real(-100_000, 100_000)] | None = None
+    """How fast its clock runs, parts per million. Default: drawn from -20 to 20."""
+    read_periods: Annotated[
+        dict[Name, Annotated[Duration, Within("1s", "7d")]], BeforeValidator(section)
+    ] = Field(default_factory=dict)
+    """Read schedules that the device keeps at another period than the rig expects, by name."""
