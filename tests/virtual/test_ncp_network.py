@@ -289,6 +289,75 @@ def test_a_device_is_sent_away() -> None:
     fast(main)
 
 
+def test_a_device_that_leaves_is_reported_as_child_and_by_the_trust_centre() -> None:
+    async def main() -> None:
+        air = clean_air()
+        async with stick(air=air) as (_, port), connected(port) as host:
+            await hub(host)
+            device, other = Device(air), Device(air, OTHER, rx_on=False)
+            await paired(host, device)
+            await paired(host, other, index=1)
+            nwk = other.nwk
+            other.node.leave()
+            await asyncio.sleep(2)
+            (child,) = [each[2] for each in host.callbacks if each[1] == 0x23]
+            assert struct.unpack("<BBH8sB", child) == (1, 0, nwk, OTHER.little_endian, 4)
+            assert trust_centre_joins(host) == [(2, 0x03)]  # DEVICE_LEFT, NO_ACTION
+            # the other child keeps its index
+            assert (await host.command(0x4A, b"\x00"))[1:9] == CAD.little_endian
+            assert (await host.command(0x4A, b"\x01"))[0] == 0x93
+            device.off()
+            other.off()
+
+    fast(main)
+
+
+def test_a_leave_goes_out_before_the_radio_is_switched_off() -> None:
+    async def main() -> None:
+        air = clean_air()
+        async with stick(air=air) as (_, port), connected(port) as host:
+            await hub(host)
+            device = Device(air)
+            await paired(host, device)
+            heard = device.node.counters["mac_rx"]
+            assert await host.command(0x20) == b"\x00"
+            assert await host.callback(0x19) == b"\x91"
+            assert device.node.counters["mac_rx"] == heard + 1
+            assert await device.send(b"anybody there?") is Status.MAC_FAILURE
+            device.off()
+
+    fast(main)
+
+
+def test_a_network_that_nobody_resumed_gives_way_to_a_new_one() -> None:
+    async def main() -> None:
+        async with stick() as (_, port), connected(port) as host:
+            await host.start()
+            await host.form(channel=11)
+            await host.start()
+            await host.form(channel=26)
+            assert (await host.command(0xBA)) == bytes([26])
+
+    fast(main)
+
+
+def test_a_child_table_is_restored() -> None:
+    async def main() -> None:
+        async with stick() as (_, port), connected(port) as host:
+            await hub(host)
+            assert await host.command(0x53, struct.pack("<BH", 0x11, 32)) == b"\x38"
+            entry = CAD.little_endian + struct.pack("<BHBBBI", 4, 0x1234, 0, 0, 0, 0)
+            assert await host.command(0xAC, b"\x02" + entry) == b"\x00"
+            token = await host.command(0x102, struct.pack("<II", 0x10580, 2))
+            assert token == b"\x00" + struct.pack("<I", 11) + CAD.little_endian + b"\x34\x12\x80"
+            await host.start()
+            assert await host.command(0x17, b"\x00\x00") == b"\x00"
+            assert (await host.command(0x4A, b"\x02"))[:12] == b"\x00" + entry[:11]
+            assert await host.command(0x7F, CAD.little_endian) == b"\x01"  # it sleeps
+
+    fast(main)
+
+
 # -- messages --------------------------------------------------------------------------------------
 
 

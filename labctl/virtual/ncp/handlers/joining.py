@@ -39,6 +39,8 @@ _VERDICTS = {
 }
 
 
+NO_CHILD = 0xFF
+
 BROADCAST_TIMEOUT_S = 9.0
 """A key switch waits at least so long after the last key went out."""
 
@@ -49,6 +51,7 @@ class Joining(Part):
     def reset(self) -> None:
         """No key on its way."""
         self._key_sent_s: float | None = None
+        self._sleepy: dict[Eui64, bool] = {}  # of children that joined since the reset
 
     def admission(
         self, eui64: Eui64, nwk: int, kind: Admission, parent: int
@@ -115,21 +118,24 @@ class Joining(Part):
 
     def child_joined(self, eui64: Eui64, nwk: int, rx_on_when_idle: bool, rejoin: bool) -> None:
         """A direct child associated or rejoined."""
-        self._child_changed(eui64, nwk, joining=True, sleepy=not rx_on_when_idle)
+        self._sleepy[eui64] = not rx_on_when_idle
+        self._child_changed(self.ezsp.network.child_index(eui64), eui64, nwk, joining=True)
 
     def child_left(self, eui64: Eui64, nwk: int) -> None:
-        """A direct child is one no longer."""
-        sleepy = self.ezsp.network.is_sleepy_child(eui64)
-        self._child_changed(eui64, nwk, joining=False, sleepy=sleepy)
+        """A direct child is one no longer. Its slot is looked up before it is freed."""
+        slots = self.ezsp.contents.child_slots
+        index = next((index for index, child in slots.items() if child == eui64), NO_CHILD)
+        self._child_changed(index, eui64, nwk, joining=False)
+        self._sleepy.pop(eui64, None)
 
-    def _child_changed(self, eui64: Eui64, nwk: int, *, joining: bool, sleepy: bool) -> None:
+    def _child_changed(self, index: int, eui64: Eui64, nwk: int, *, joining: bool) -> None:
         self.ezsp.callback(
             "child_join_handler",
-            index=self.ezsp.network.child_index(eui64),
+            index=index,
             joining=int(joining),
             child=nwk,
             eui64=eui64,
-            child_type=SLEEPY_END_DEVICE if sleepy else END_DEVICE,
+            child_type=SLEEPY_END_DEVICE if self._sleepy.get(eui64) else END_DEVICE,
         )
 
     def application_key_requested(self, requester: Eui64, partner: Eui64) -> bool:

@@ -29,10 +29,15 @@ NO_NETWORK = 0x00
 JOINED_NETWORK = 0x02
 
 NO_FRAME_COUNTER_RESET = 0x1000
+_CAPABILITY, _RX_ON = 0x80, 0x08  # capability information: allocate address, receiver on
 NOBODY = Eui64("00" * 8)
 _MIN_POWER_DBM, _MAX_POWER_DBM = -26, 20
 _STACK_UP_S = 0.02
 """From the response to formNetwork or networkInit to the stackStatusHandler."""
+
+
+_LEAVE_S = 0.1
+"""Time for the leave to get out on the air."""
 
 
 class Network(Part):
@@ -41,6 +46,7 @@ class Network(Part):
     def __init__(self, ezsp: Ezsp) -> None:
         self.node: Node | None = None
         self.up = False
+        self._leaving: Node | None = None
         super().__init__(ezsp)
 
     def reset(self) -> None:
@@ -53,9 +59,10 @@ class Network(Part):
     def power_off(self) -> None:
         """The radio is gone at once."""
         self.up = False
-        if self.node is not None:
-            node, self.node = self.node, None
-            node.power_off()
+        for node in (self.node, self._leaving):
+            if node is not None:
+                node.power_off()
+        self.node = self._leaving = None
 
     # -- for other parts ------------------------------------------------------------------------
 
@@ -115,7 +122,7 @@ class Network(Part):
 
     def network_init(self, bitmask: int) -> Answer:
         """Resume the network in flash; NETWORK_UP follows."""
-        if self.up:
+        if self.up or self._leaving is not None:
             return {"status": Ember.INVALID_CALL}
         if not self.state.joined:
             return {"status": Ember.NOT_JOINED}
@@ -137,6 +144,7 @@ class Network(Part):
         assert channel is not None
         self.ezsp.scanning.stop()
         state = self.state
+        state.forget_network()  # one that flash still held, and that nobody resumed
         if not initial.bitmask & NO_FRAME_COUNTER_RESET:
             state.outgoing_nwk_counter = state.outgoing_aps_counter = 0
         self.ezsp.contents.tx_power_dbm = parameters.tx_power_dbm
@@ -152,7 +160,7 @@ class Network(Part):
             channel=channel.number,
             pan_id=pan_id,
             extended_pan_id=extended,
-            network_key=security.network_key_to_form_with(initial),
+            network_key=initial.network_key,
             network_key_sequence=initial.sequence,
         )
         security.network_formed(initial)
@@ -162,7 +170,7 @@ class Network(Part):
         return {"status": Ember.SUCCESS}
 
     def _cannot_form(self, parameters: NetworkParameters) -> Ember | None:
-        if self.up or self.state.joined:
+        if self.up or self._leaving is not None:
             return Ember.INVALID_CALL
         if self.ezsp.security.initial is None:
             return Ember.SECURITY_STATE_NOT_SET
@@ -181,14 +189,17 @@ class Network(Part):
         if not self.up or self.node is None:
             return {"status": Ember.INVALID_CALL}
         self.node.leave()
-        self.power_off()
+        self._leaving, self.node = self.node, None
+        self.up = False
         self.ezsp.security.network_left()
         self.ezsp.contents.child_slots.clear()
         self.ezsp.flash.save(durable=True)
-        self.ezsp.later(
-            _STACK_UP_S, lambda: self.ezsp.callback("stack_status_handler", status=0x91)
-        )
+        self.ezsp.later(_LEAVE_S, self._stack_down)
         return {"status": Ember.SUCCESS}
+
+    def _stack_down(self) -> None:
+        self.power_off()
+        self.ezsp.callback("stack_status_handler", status=Ember.NETWORK_DOWN)
 
     def permit_joining(self, duration: int) -> Answer:
         """0 closes, 255 opens for good; the network closes by itself when the time is over."""
@@ -277,12 +288,20 @@ class Network(Part):
         return {"status": Ember.SUCCESS, "child": data}
 
     def set_child_data(self, index: int, child: ChildData) -> Answer:
-        """Restore an entry of the child table, before the network is up."""
-        if self.up:
-            return {"status": Ember.INVALID_CALL}
+        """Restore an entry of the child table; the stack reads it at the next start."""
         if index >= self.ezsp.configuration[ConfigId.MAX_END_DEVICE_CHILDREN]:
             return {"status": Ember.INDEX_OUT_OF_RANGE}
-        return {"status": Ember.INVALID_CALL}
+        sleepy = child.node_type == SLEEPY_END_DEVICE
+        self.state.children[child.eui64] = {
+            "nwk": child.node_id,
+            "capability": _CAPABILITY | (0 if sleepy else _RX_ON),
+            "rx_on_when_idle": not sleepy,
+            "timeout": child.timeout or 8,
+        }
+        self.state.addresses[child.eui64] = child.node_id
+        self.ezsp.contents.child_slots[index] = child.eui64
+        self.ezsp.flash.save(durable=True)
+        return {"status": Ember.SUCCESS}
 
     def child_id(self, index: int) -> Answer:
         """Short address of a child."""

@@ -115,11 +115,6 @@ class Security(Part):
             if index < self.table_size:
                 keys[partner] = LinkKey(partner, key)
 
-    @staticmethod
-    def network_key_to_form_with(initial: InitialSecurity) -> bytes:
-        """The host's, which setInitialSecurityState made sure of."""
-        return initial.network_key
-
     def network_formed(self, initial: InitialSecurity) -> None:
         """Remember how joiners' keys are found."""
         self.ezsp.contents.security_bitmask = initial.bitmask
@@ -133,14 +128,12 @@ class Security(Part):
         contents = self.ezsp.contents
         contents.security_bitmask = None
         contents.preconfigured_key = NO_KEY
-        contents.node.network_key = b""
-        contents.node.link_keys.clear()
 
     # -- forming --------------------------------------------------------------------------------
 
     def set_initial_security_state(self, state: InitialSecurity) -> Answer:
         """Before forming only. Without HAVE_NETWORK_KEY the NCP makes a key up."""
-        if self.ezsp.network.up or self.ezsp.contents.node.joined:
+        if self.ezsp.network.up:
             return {"status": Ember.INVALID_CALL}
         bitmask = state.bitmask
         hashed = bitmask & HASHED_LINK_KEY == HASHED_LINK_KEY

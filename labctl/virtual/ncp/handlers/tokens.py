@@ -34,11 +34,12 @@ _WRITABLE_ONCE = frozenset({_MFG_CUSTOM_EUI64})
 RESTORED_EUI64 = 0xE12A
 STACK_NODE_DATA = 0x1EE64
 STACK_NETWORK_MANAGEMENT = 0x1E125
-STACK_TRUST_CENTER = 0x1E124
+STACK_CHILD_TABLE = 0x10580
 _INFO = (
     TokenInfo(RESTORED_EUI64, 0, 0, 8, 1),
     TokenInfo(STACK_NODE_DATA, 0, 0, 16, 1),
     TokenInfo(STACK_NETWORK_MANAGEMENT, 0, 0, 8, 1),
+    TokenInfo(STACK_CHILD_TABLE, 0, 1, 11, 64),
 )
 _UNWRITTEN = b"\xff" * 8
 
@@ -123,13 +124,21 @@ class Tokens(Part):
 
     def get_token_data(self, token: int, index: int) -> Answer:
         """NOT_FOUND for what is not there or never was written."""
-        value = self._read(token)
-        if value is None or index != 0:
+        value = self._read(token, index)
+        if value is None:
             return {"status": Ember.NOT_FOUND}
         return {"status": Ember.SUCCESS, "value": value}
 
-    def _read(self, token: int) -> bytes | None:
+    def _read(self, token: int, index: int) -> bytes | None:
         state = self.ezsp.contents.node
+        if token == STACK_CHILD_TABLE:
+            child = self.ezsp.contents.child_slots.get(index)
+            if child not in state.children:
+                return None
+            nwk = state.children[child]["nwk"]
+            return child.little_endian + struct.pack("<HB", nwk, 0x80)
+        if index != 0:
+            return None
         if token == RESTORED_EUI64:
             return self._stored(f"nv3/{token}", _UNWRITTEN)
         if token == STACK_NETWORK_MANAGEMENT and state.joined:
@@ -149,8 +158,8 @@ class Tokens(Part):
 
     def set_token_data(self, token: int, index: int, value: bytes) -> Answer:
         """The restored EUI-64, the transmit power, the update id; nothing else."""
-        present = self._read(token)
-        if present is None or index != 0:
+        present = self._read(token, index)
+        if present is None or token == STACK_CHILD_TABLE:
             return {"status": Ember.NOT_FOUND}
         if len(value) != len(present):
             return {"status": Ember.BAD_ARGUMENT}
