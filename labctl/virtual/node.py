@@ -16,13 +16,13 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from labctl.errors import ConfigurationError
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.air import Air
 from labctl.virtual.frames import aps, from_air, nwk, to_air
-from labctl.virtual.frames.aps import ApsFrame, Fragmentation
+from labctl.virtual.frames.aps import ApsFrame
 from labctl.virtual.phy import phy_of
 from labctl.virtual.stack.aps import Aps
 from labctl.virtual.stack.joining import Joining
@@ -31,6 +31,7 @@ from labctl.virtual.stack.nwk import Nwk
 from labctl.virtual.stack.parent import Parent
 from labctl.virtual.stack.polling import Poller
 from labctl.virtual.stack.scanning import Scanning
+from labctl.virtual.stack.sending import Sender
 from labctl.virtual.stack.state import LinkKey, NodeState
 from labctl.virtual.stack.trust_centre import TrustCentre
 from labctl.virtual.stack.types import (
@@ -44,6 +45,7 @@ from labctl.virtual.stack.types import (
     Status,
     TrustCentreDecision,
 )
+from labctl.virtual.stack.waiting import Waiting
 from labctl.virtual.stack.zdo import Zdo, capability_of
 
 __all__ = [
@@ -120,10 +122,9 @@ class Node:
         self.last_counter = 0
         self.powered = False
         self.life = 0  # counts power cycles
-        self._waiting: dict[asyncio.Future[Any], asyncio.TimerHandle | None] = {}
+        self._waiting = Waiting()
         self._eui64_by_short: dict[int, Eui64] = {}
         self._leave_timer: asyncio.TimerHandle | None = None
-        self._loopbacks: set[asyncio.Handle] = set()
         self.mac: Mac
         self.nwk: Nwk
         self.aps: Aps
@@ -133,6 +134,7 @@ class Node:
         self.joining: Joining
         self.scanning: Scanning
         self._poller: Poller
+        self._sender: Sender
 
     # -- life --------------------
 
@@ -153,6 +155,7 @@ class Node:
         self.joining = Joining(self)
         self.scanning = Scanning(self)
         self._poller = Poller(self)
+        self._sender = Sender(self)
         self.powered = True
         self.resume_radio()
         if self.state.joined:
@@ -174,14 +177,8 @@ class Node:
         if self._leave_timer is not None:
             self._leave_timer.cancel()
             self._leave_timer = None
-        for handle in self._loopbacks:
-            handle.cancel()
-        self._loopbacks.clear()
-        for future, timer in self._waiting.items():
-            future.cancel()
-            if timer is not None:
-                timer.cancel()
-        self._waiting.clear()
+        self._sender.close()
+        self._waiting.cancel_all()
 
     def move(self, position: tuple[float, float, float]) -> None:
         """Carry the node to another place, metres."""
@@ -375,11 +372,7 @@ class Node:
         if refused is not None:
             await asyncio.sleep(0)  # a caller that tries again and again lets the others run
             return refused
-        self._waiting[confirmed] = None
-        try:
-            return await confirmed
-        finally:
-            self._waiting.pop(confirmed, None)
+        return await self._waiting.until(confirmed)
 
     def reserve_counter(self) -> int:
         """An APS counter for a caller that wants to know it before he sends."""
@@ -413,82 +406,26 @@ class Node:
         A status: refused on the spot, nothing was sent, `done` will never be called. `last_counter`
         is the counter used.
         """
-        state = self.state
-        if not self.powered or not state.joined:
+        if not self.powered:
             return Status.NOT_JOINED
-        broadcast = nwk.is_broadcast(destination)
-        partner: Eui64 | None = None
-        if aps_secured and destination != state.nwk:
-            partner = None if broadcast else self.eui64_of(destination)
-            if partner is None or partner not in state.link_keys:
-                return Status.NO_KEY
-        blocks = self._blocks(payload, aps_secured, block, broadcast)
-        if blocks is None:
-            return Status.TOO_LONG
-        self.last_counter = self.aps.next_counter() if counter is None else counter
-        frame = ApsFrame(
-            aps.Kind.DATA,
-            self.last_counter,
-            b"",
-            aps.Delivery.BROADCAST if broadcast else aps.Delivery.UNICAST,
-            partner is not None,
-            (ack or len(blocks) > 1 or block is not None) and not broadcast,
-            False,
-            destination_endpoint,
-            cluster_id,
-            profile_id,
-            source_endpoint,
-        )
-        if block is not None:
-            frame.fragmentation = Fragmentation.PART if block else Fragmentation.FIRST
-            frame.block = block if block else block_count or 1
-        if destination == state.nwk:
-            self._loop_back(frame, payload, aps_secured, done)
-            return None
-        self._poller.expect()
-        self.aps.request(destination, frame, blocks, partner, radius, done)
-        return None
-
-    def _blocks(
-        self, payload: bytes, secured: bool, block: int | None, broadcast: bool
-    ) -> list[bytes] | None:
-        """What goes into one frame each; None when it cannot be done."""
-        if len(payload) <= self.aps.max_payload(secured=secured, fragmented=block is not None):
-            return [payload]
-        if block is not None or broadcast or not self.reassemble:
-            return None
-        size = self.aps.max_payload(secured=secured, fragmented=True)
-        blocks = [payload[at : at + size] for at in range(0, len(payload), size)]
-        return blocks if len(blocks) <= 255 else None
-
-    def _loop_back(
-        self, frame: ApsFrame, payload: bytes, secured: bool, done: Callable[[Status], None]
-    ) -> None:
-        """To ourselves: nothing goes out."""
-        own = self.state.nwk
-        indication = Indication(
-            own,
-            self.state.eui64,
-            own,
-            frame.source_endpoint,
-            frame.destination_endpoint,
-            frame.profile,
-            frame.cluster,
+        return self._sender.request(
+            destination,
+            ApsFrame(
+                aps.Kind.DATA,
+                destination_endpoint=destination_endpoint,
+                cluster=cluster_id,
+                profile=profile_id,
+                source_endpoint=source_endpoint,
+                ack_request=ack,
+            ),
             payload,
-            frame.counter,
-            secured,
-            frame.ack_request,
-            255,
-            0,
+            done,
+            secured=aps_secured,
+            counter=counter,
+            block=block,
+            block_count=block_count,
+            radius=radius,
         )
-
-        def deliver() -> None:
-            self._loopbacks.discard(handle)
-            self.indicate(indication)
-            done(Status.SUCCESS)
-
-        handle = asyncio.get_running_loop().call_soon(deliver)
-        self._loopbacks.add(handle)
 
     def acknowledge_block(self, indication: Indication, bitmap: int = 0xFF) -> None:
         """Send the APS acknowledgement for one fragment (nodes that do not reassemble)."""
@@ -535,6 +472,10 @@ class Node:
         """Sleeping device: fetch frames every `short_poll_s` for so long."""
         if self.powered:
             self._poller.expect(seconds)
+
+    def expect_answer(self) -> None:
+        """Something was sent: a sleeping device polls fast for a while."""
+        self._poller.expect()
 
     def poll_again(self) -> None:
         """The parent said that it has more for us."""
@@ -647,23 +588,7 @@ class Node:
 
     async def wait_for(self, future: asyncio.Future[_T], seconds: float) -> _T | None:
         """The future's result, or None after `seconds`. Cancelled when the power goes."""
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[None] = loop.create_future()
-
-        def wake(_: object = None) -> None:
-            if not waiter.done():
-                waiter.set_result(None)
-
-        timer = loop.call_later(max(seconds, 0), wake)
-        future.add_done_callback(wake)
-        self._waiting[waiter] = timer
-        try:
-            await waiter
-        finally:
-            timer.cancel()
-            future.remove_done_callback(wake)
-            self._waiting.pop(waiter, None)
-        return future.result() if future.done() else None
+        return await self._waiting.at_most(future, seconds)
 
     async def sleep(self, seconds: float) -> None:
         """Wait, unless the power goes first."""

@@ -14,7 +14,7 @@ from labctl.virtual.node import Node, Status
 
 u8 = st.integers(0, 0xFF)
 octets = st.binary(max_size=100)
-few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def feed(frames: list[bytes], to: str) -> None:
