@@ -13,21 +13,25 @@ from typing import Final
 from zigpy.zcl import Cluster
 from zigpy.zcl.clusters.general import Basic, KeepAlive, Time
 
+from labctl.smart_energy.clusters.calendar import Calendar
 from labctl.smart_energy.clusters.drlc import Drlc
 from labctl.smart_energy.clusters.key_establishment import KeyEstablishment
 from labctl.smart_energy.clusters.messaging import Messaging
 from labctl.smart_energy.clusters.metering import Metering
+from labctl.smart_energy.clusters.prepayment import Prepayment
 from labctl.smart_energy.clusters.price import Price
 
 __all__ = [
     "CLUSTERS",
     "SMART_ENERGY_PROFILE",
     "Basic",
+    "Calendar",
     "Drlc",
     "KeepAlive",
     "KeyEstablishment",
     "Messaging",
     "Metering",
+    "Prepayment",
     "Price",
     "Time",
 ]
@@ -44,6 +48,8 @@ CLUSTERS: Final[dict[int, type[Cluster]]] = {
         Drlc,
         Metering,
         Messaging,
+        Prepayment,
+        Calendar,
         KeyEstablishment,
     )
 }

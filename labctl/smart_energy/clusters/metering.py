@@ -33,6 +33,16 @@ def _back(period: str, count: int) -> str:
     return f"previous_{period}{count if count > 1 else ''}_consumption"
 
 
+_TIERS = row(
+    [
+        (0x0100 + 2 * (tier - 1) + odd, f"current_tier{tier}_summ_{way}")
+        for tier in range(16, 49)
+        for odd, way in enumerate(_WAYS)
+    ],
+    t.uint48_t,
+)
+"""Tiers 1 to 15 are zigpy's."""
+
 _BLOCKS = row(
     [
         (
@@ -56,7 +66,9 @@ _ALTERNATIVE = row(
     t.uint24_t,
 )
 
-_ROWS: Any = rows(*_history(0x0400, ""), *_history(0x0C00, "alternative_"), _ALTERNATIVE, _BLOCKS)
+_ROWS: Any = rows(
+    *_history(0x0400, ""), *_history(0x0C00, "alternative_"), _ALTERNATIVE, _TIERS, _BLOCKS
+)
 
 
 class Metering(smartenergy.Metering):
@@ -78,4 +90,10 @@ class Metering(smartenergy.Metering):
         supply_depletion_state: Final = attribute(0x0608, t.enum8)
         supply_uncontrolled_flow_state: Final = attribute(0x0609, t.enum8)
         bill_delivered_trailing_digit: Final = attribute(0x0A04, t.bitmap8)
+        uncontrolled_flow_threshold: Final = attribute(0x0B10, t.uint16_t)
+        uncontrolled_flow_threshold_unit: Final = attribute(0x0B11, t.enum8)
+        uncontrolled_flow_multiplier: Final = attribute(0x0B12, t.uint16_t)
+        uncontrolled_flow_divisor: Final = attribute(0x0B13, t.uint16_t)
+        flow_stabilisation_period: Final = attribute(0x0B14, t.uint8_t)
+        flow_measurement_period: Final = attribute(0x0B15, t.uint16_t)
         alternative_instantaneous_demand: Final = attribute(0x0C00, t.int24s)

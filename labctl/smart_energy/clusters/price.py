@@ -308,6 +308,44 @@ class Price(Cluster):
                 "bill_trailing_digit": t.bitmap8,
             },
         )
+        publish_cpp_event: Final = command(
+            0x0B,
+            {
+                "provider_id": t.uint32_t,
+                "issuer_event_id": t.uint32_t,
+                "start_time": t.UTCTime,
+                "duration_in_minutes": t.uint16_t,
+                "tariff_type": t.uint8_t,
+                "cpp_price_tier": t.uint8_t,
+                "cpp_auth": t.uint8_t,
+            },
+        )
+        publish_credit_payment: Final = command(
+            0x0C,
+            {
+                "provider_id": t.uint32_t,
+                "issuer_event_id": t.uint32_t,
+                "credit_payment_due_date": t.UTCTime,
+                "credit_payment_overdue_amount": t.uint32_t,
+                "credit_payment_status": t.uint8_t,
+                "credit_payment": t.uint32_t,
+                "credit_payment_date": t.UTCTime,
+                "credit_payment_ref": t.LVBytes,
+            },
+        )
+        publish_currency_conversion: Final = command(
+            0x0D,
+            {
+                "provider_id": t.uint32_t,
+                "issuer_event_id": t.uint32_t,
+                "start_time": t.UTCTime,
+                "old_currency": t.uint16_t,
+                "new_currency": t.uint16_t,
+                "conversion_factor": t.uint32_t,
+                "conversion_factor_trailing_digit": t.bitmap8,
+                "currency_change_control_flags": t.bitmap32,
+            },
+        )
         cancel_tariff: Final = command(
             0x0E,
             {
