@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from ncp_support import RESET, RSTACK, STICK, RawHost, connected, fast, framed, stick
 
 from labctl.cli.virtual import virtual
-from labctl.errors import RigError, UsageError
+from labctl.errors import ConfigurationError, RigError, UsageError
 from labctl.virtual.ncp.ash import ResetCode
 
 
@@ -216,3 +216,10 @@ def test_wrong_options_are_usage_errors(words: list[str], complaint: str) -> Non
 def test_exactly_one_way_to_reach_it_is_asked_for(words: list[str]) -> None:
     result = CliRunner().invoke(virtual, ["ncp", *words])
     assert isinstance(result.exception, UsageError)
+
+
+def test_a_state_file_that_cannot_be_written_is_told_at_the_start(tmp_path: Path) -> None:
+    words = ["--listen", "127.0.0.1:0", "--state", str(tmp_path / "nowhere" / "stick.json")]
+    result = CliRunner().invoke(virtual, ["ncp", *words])
+    assert isinstance(result.exception, ConfigurationError)
+    assert "nowhere" in str(result.exception)

@@ -103,11 +103,15 @@ class VirtualEzspNcp:
                 reset_requested=self._reset,
                 identity=self._identity,
             )
+            self._flash.save(durable=True)  # a place that cannot be written shows now
 
     # -- plugging in --------------------------------------------------------------------------
 
     async def listen(self, host: str = "127.0.0.1", port: int = 0) -> int:
-        """Serve on TCP, one host at a time; returns the port. Raises `RigError`."""
+        """Serve on TCP, one host at a time; returns the port.
+
+        Raises `RigError`, and `ConfigurationError` when flash cannot be read or written.
+        """
         self._power()
         loop = asyncio.get_running_loop()
         try:
