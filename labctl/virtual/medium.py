@@ -127,15 +127,17 @@ class Medium:
         self, sender: Radio, radio: Radio, psdu: bytes, interference: float | None
     ) -> tuple[Radio, float, int] | None:
         air = self.air
+        noise = air.propagation.noise_dbm
         rssi = sender.mean_rssi_at(radio) + air.fading[int(air.rng.random() * 1024)]
         chance = 1.0
-        if interference is not None or rssi < radio.sensitivity_dbm + 20:
-            chance = reception_probability(rssi, radio.sensitivity_dbm, interference)
+        certain = radio.sensitivity_dbm + 20 + max(0.0, noise - NOISE_DBM)
+        if interference is not None or rssi < certain:
+            chance = reception_probability(rssi, radio.sensitivity_dbm, interference, noise)
         if chance < 1.0 and air.rng.random() >= chance:
             return None
         if air.drop is not None and air.drop(sender, radio, psdu):
             return None
-        return radio, rssi, link_quality(rssi, interference)
+        return radio, rssi, link_quality(rssi, interference, noise)
 
     def hears_ack(self, exchange: Exchange) -> bool:
         """Whether the acknowledgement gets back to the sender."""
@@ -180,7 +182,8 @@ class Medium:
 
     def start_energy_measurement(self, radio: Radio) -> None:
         """`radio` measures the energy on this channel from now on."""
-        self.meters[radio] = NOISE_DBM + self.air.rng.uniform(-2.0, 2.0)
+        floor_dbm = max(NOISE_DBM, self.air.propagation.noise_dbm)
+        self.meters[radio] = floor_dbm + self.air.rng.uniform(-2.0, 2.0)
 
     def end_energy_measurement(self, radio: Radio) -> float:
         """The peak since the start, dBm."""
@@ -214,6 +217,6 @@ class Medium:
                 page=self.page,
                 channel=self.channel,
                 rss_dbm=rss,
-                lqi=link_quality(rss),
+                lqi=link_quality(rss, None, self.air.propagation.noise_dbm),
                 age_s=age_s,
             )

@@ -22,6 +22,7 @@ Position = tuple[float, float, float]
 class Propagation:
     """The room. All figures may be changed before the first frame.
 
+    `noise_dbm` is the noise of the room; what is below the receiver's own changes nothing.
     `extra_loss_db` has walls and the like: dB for a pair of radio names, in either order.
     """
 
@@ -29,6 +30,7 @@ class Propagation:
     shadowing_db: float = 4.0
     asymmetry_db: float = 2.0
     rician_k_db: float = 6.0
+    noise_dbm: float = NOISE_DBM
     extra_loss_db: dict[frozenset[str], float] = field(default_factory=dict)
 
     def mean_loss_db(
@@ -85,26 +87,33 @@ def _logistic(x: float) -> float:
 
 
 def reception_probability(
-    rssi_dbm: float, sensitivity_dbm: float, interference_dbm: float | None
+    rssi_dbm: float,
+    sensitivity_dbm: float,
+    interference_dbm: float | None,
+    noise_dbm: float = NOISE_DBM,
 ) -> float:
     """How likely a frame gets through.
 
     99 % at the sensitivity (where a data sheet promises 1 % loss), half 3 dB below it. Frames on
     the same channel at the same time count as noise: the stronger one survives a margin of about
-    3 dB, as DSSS receivers do.
+    3 dB, as DSSS receivers do. A room noisier than the receiver itself costs as many dB of
+    sensitivity; a quieter one gains nothing.
     """
-    chance = _logistic((rssi_dbm - sensitivity_dbm + 3.0) / 0.65)
+    desensitised_db = max(0.0, noise_dbm - NOISE_DBM)
+    chance = _logistic((rssi_dbm - sensitivity_dbm - desensitised_db + 3.0) / 0.65)
     if interference_dbm is not None:
         chance *= _logistic((rssi_dbm - interference_dbm - 2.0) / 0.65)
     return chance
 
 
-def link_quality(rssi_dbm: float, interference_dbm: float | None = None) -> int:
+def link_quality(
+    rssi_dbm: float, interference_dbm: float | None = None, noise_dbm: float = NOISE_DBM
+) -> int:
     """LQI 0..255 from the signal-to-noise ratio: 0 at 0 dB, 255 from 40 dB on.
 
     No standard says how; radios differ, so compare within one bench only.
     """
-    floor = NOISE_DBM
+    floor = max(noise_dbm, NOISE_DBM)
     if interference_dbm is not None:
-        floor = 10 * math.log10(10 ** (NOISE_DBM / 10) + 10 ** (interference_dbm / 10))
+        floor = 10 * math.log10(10 ** (floor / 10) + 10 ** (interference_dbm / 10))
     return min(255, max(0, round((rssi_dbm - floor) * 255 / 40)))

@@ -506,3 +506,11 @@ def test_a_radio_that_sends_hears_nothing_meanwhile() -> None:
         assert together > 20
 
     run(main())
+
+
+def test_a_noisy_room_costs_sensitivity_and_link_quality_and_a_quiet_one_gains_none() -> None:
+    assert reception_probability(-80, -100, None, -99) == 1.0
+    assert reception_probability(-80, -100, None, -76) == pytest.approx(0.5)
+    assert reception_probability(-80, -100, None, -60) < 1e-4
+    assert reception_probability(-103, -100, None, -130) == pytest.approx(0.5)
+    assert link_quality(-80, None, -90) < link_quality(-80) == link_quality(-80, None, -120)
