@@ -265,6 +265,7 @@ async def _put_together(
             propagation=Propagation(
                 exponent=virtual.environment.path_loss_exponent,
                 shadowing_db=virtual.environment.shadowing_db,
+                noise_dbm=virtual.environment.noise_floor_dbm,
             ),
             devices=[_in_the_room(loaded, device, authority, foreign) for device in loaded.devices],
             now_us=clock.now_us,
