@@ -107,6 +107,31 @@ def test_every_command_of_the_table_has_a_handler() -> None:
     fast(main)
 
 
+@pytest.mark.parametrize("formed", [False, True])
+@pytest.mark.parametrize("octet", [0x00, 0x01, 0x0A, 0xFF])
+def test_every_command_answers_whatever_its_parameters_are(octet: int, formed: bool) -> None:
+    async def main() -> None:
+        restarts = {0x0020, 0x0104, 0x0006}  # leave, reset; and the one that fetches a callback
+        async with stick() as (_, port), connected(port) as host:
+            await host.start()
+            if formed:
+                await host.form()
+            for frame_id, frame in table(13).items():
+                if frame.request is None or frame_id in restarts:
+                    continue
+                if frame_id == 0x0000:
+                    continue  # version: asking for another one ends the agreement
+                await host.command(0xAB, bytes([0x04, 1, 0]))  # callbacks by themselves, always
+                sequence, host.sequence = host.sequence, (host.sequence + 1) % 256
+                head = struct.pack("<BBBH", sequence, 0, 1, frame_id)
+                answer = await host.exchange(head + bytes([octet]) * 60)
+                assert answer[:3] == bytes([sequence, 0x80, 1]), frame.name
+                if struct.unpack_from("<H", answer, 3)[0] != frame_id:
+                    assert answer[3:] == bytes([0x58, 0, 0x33]), frame.name  # a length beyond 60
+
+    fast(main)
+
+
 # -- configuration ---------------------------------------------------------------------------------
 
 

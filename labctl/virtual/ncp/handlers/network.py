@@ -256,10 +256,10 @@ class Network(Part):
     def get_radio_parameters(self, phy: int) -> Answer:
         """Of the one radio."""
         if phy != 0 or not self.up:
-            return {"status": Ember.INVALID_CALL, "radio": RadioParameters(0, 0, 0)}
+            return {"status": Ember.INVALID_CALL, "parameters": RadioParameters(0, 0, 0)}
         state = self.state
         radio = RadioParameters(self.ezsp.contents.tx_power_dbm, state.page, state.channel)
-        return {"status": Ember.SUCCESS, "radio": radio}
+        return {"status": Ember.SUCCESS, "parameters": radio}
 
     def get_parent_child_parameters(self) -> Answer:
         """A coordinator has no parent."""
