@@ -32,7 +32,11 @@ class DeviceKind(enum.StrEnum):
     CAD = "cad"
     IHD = "ihd"
     PPMID = "ppmid"
+    LOAD_SWITCH = "load-switch"
+    HAND_HELD_TERMINAL = "hand-held-terminal"
+    GAS_METER = "gas-meter"
     METER = "meter"
+    """Any other meter than a gas meter with a radio of its own."""
     OTHER = "other"
 
 
