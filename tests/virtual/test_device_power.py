@@ -68,7 +68,7 @@ def test_another_process_finds_the_device_as_it_was(tmp_path: Path) -> None:
     run(main(), fast=True)
     assert hub.key_machines == 1
     assert stat.S_IMODE(flash.stat().st_mode) == 0o600
-    assert [path.name for path in flash.parent.iterdir()] == ["ihd.json"]
+    assert sorted(path.name for path in flash.parent.iterdir()) == ["ihd.json", "ihd.screen.json"]
 
 
 @pytest.mark.parametrize("moment", [0.0, 1.0, 2.5, 3.0, 7.0, 7.3, 9.0, 11.5, 13, 20, 28, 33.3, 50])

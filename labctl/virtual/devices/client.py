@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from labctl.secret import Secret
 from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.identity import Identity
 from labctl.virtual.devices import zcl
+from labctl.virtual.devices.application import Application, Surroundings
 from labctl.virtual.devices.behaviour import Behaviour, LifeStep
 from labctl.virtual.devices.commissioning import Commissioning, is_member
 from labctl.virtual.devices.flash import Flash, Memory
@@ -18,6 +20,8 @@ from labctl.virtual.devices.keepalive import KeepAlive, NetworkLost
 from labctl.virtual.devices.keys import IssuerUnknown, KeyDriver
 from labctl.virtual.devices.kinds import KINDS
 from labctl.virtual.devices.observations import Observations, What
+from labctl.virtual.devices.ota import ImageSlot
+from labctl.virtual.devices.picture import Picture, keep, picture
 from labctl.virtual.devices.port import Peer, ZclPort
 from labctl.virtual.devices.provoke import Provocation
 from labctl.virtual.devices.registration import Registration, RegistrationAborted, Services
@@ -32,6 +36,8 @@ from labctl.virtual.stack.zdo import Zdo
 
 ENDPOINT = 1
 _CRYSTAL_PPM = 20.0
+_RESTART_S = 5.0
+"""How long a device takes to start its new firmware."""
 
 
 class _Quiet(Zdo):
@@ -64,6 +70,10 @@ class Body:
     rng: random.Random
     cut_power: Callable[[float], None]
     """Take the power away at once, for so many seconds."""
+    slot: ImageSlot
+    """Where new firmware is loaded to."""
+    screen_path: Path | None
+    """Where the picture on the screen is kept, if at all."""
     cut_before: set[LifeStep]
     """Steps at which a knob cut the power already; outlasts power cycles."""
 
@@ -88,6 +98,9 @@ class Client(NodeListener):
         self._services: Services | None = None
         self._issuer_refusals = 0
         self._until_silent: asyncio.Timeout | None = None
+        self._cut_short = False
+        self._stopping = False
+        self._shown: Picture | None = None
         self._torn = False  # the power went while flash was being written
         self._left_at: set[LifeStep] = set()
         self._profile = KINDS[body.kind]
@@ -105,7 +118,8 @@ class Client(NodeListener):
         if ppm is None:
             ppm = rng.uniform(-_CRYSTAL_PPM, _CRYSTAL_PPM)
         behaviour = body.behaviour
-        self.servers = LocalServers.of(body.product, suites=suites, battery=self._profile.sleeps)
+        product = replace(body.product, firmware=self._memory.firmware or body.product.firmware)
+        self.servers = LocalServers.of(product, suites=suites, battery=self._profile.sleeps)
         self.port = ZclPort(
             node,
             ENDPOINT,
@@ -158,6 +172,24 @@ class Client(NodeListener):
             lambda: list(self.screen.meters),
         )
 
+        self.application = Application(
+            Surroundings(
+                body.kind,
+                node,
+                self.port,
+                self.servers,
+                t,
+                behaviour,
+                rng,
+                self.screen,
+                saw,
+                product,
+                body.slot,
+                lambda: product.firmware,
+                self._install,
+            )
+        )
+
     @property
     def is_authorised(self) -> bool:
         """Whether the link key is one from key establishment."""
@@ -172,10 +204,15 @@ class Client(NodeListener):
                 group.create_task(self._keep_flash())
                 if self._body.behaviour.power_cuts_every_s is not None:
                     group.create_task(self._fail(self._body.behaviour.power_cuts_every_s))
+                if self._body.screen_path is not None:
+                    group.create_task(self._keep_showing(self._body.screen_path))
                 group.create_task(self._live())
         finally:
             self.node.power_off()
             self.port.close()
+            self.application.close()
+            if self._body.screen_path is not None and not self._cut_short:
+                self._show(self._body.screen_path)
             if self._dirty.is_set() and not self._torn:
                 self._flash.save(self._memory)
 
@@ -198,6 +235,7 @@ class Client(NodeListener):
         self._cut("at random")
 
     def _cut(self, why: str) -> None:
+        self._cut_short = True
         self._saw.note(What.POWER_CUT, why)
         self._body.cut_power(self._body.behaviour.power_back_after_s)
 
@@ -218,6 +256,7 @@ class Client(NodeListener):
     def _stop(self, end: What) -> None:
         """Off the air for good, before any time passes; `end` tells why."""
         self._end = end
+        self._stopping = True
         if self._until_silent is not None:
             self._until_silent.reschedule(asyncio.get_running_loop().time())
 
@@ -228,7 +267,7 @@ class Client(NodeListener):
             self.node.objects = _Quiet(self.node)
         state = self.node.state
         come_back = is_member(self.node)  # after a power cycle, show up with a rejoin
-        while True:
+        while not self._stopping:
             if not is_member(self.node):
                 self._forget()
                 await self._commissioning.join()
@@ -236,6 +275,7 @@ class Client(NodeListener):
                 await self._commissioning.rejoin(authorised=self._memory.authorised)
             if state.joined:
                 come_back = await self._work()
+        await asyncio.Event().wait()  # until the timeout that ends it, which is due
 
     async def _work(self) -> bool:
         """Be a client on the network, until it is lost (True: search for it) or left."""
@@ -282,17 +322,37 @@ class Client(NodeListener):
         services = await self._register()
         group.create_task(self._keep_alive.run())
         group.create_task(self._rediscover())
+        for work in self.application.registered():
+            group.create_task(work)
+        if (stays_s := behaviour.stays_s or self._profile.stays_s) is not None:
+            group.create_task(self._go_after(stays_s))
+        if self._body.kind is Kind.GAS_METER:
+            return
         while not self.screen.meters:
-            await self._survey.run(services)
-            if not self.screen.meters:
-                await asyncio.sleep(t.application_retry_s)
+            self.application.explorer.surveyed(await self._survey.run(services))
+            if self.screen.meters or METERING not in self._profile.binds:
+                break
+            await asyncio.sleep(t.application_retry_s)
         self._reached(LifeStep.SURVEYED)
         for schedule in self._body.schedules:
             group.create_task(self._reader.run(schedule))
+        for work in self.application.surveyed():
+            group.create_task(work)
         group.create_task(self._look_for_missing_meters(services))
         meter = self.screen.meter(Fuel.ELECTRICITY)
         if behaviour.writes_attribute and meter is not None:
             await self._provocation.write(meter.peer)
+
+    async def _go_after(self, stays_s: float) -> None:
+        """A device that is only visiting leaves, and is switched off."""
+        await asyncio.sleep(stays_s)
+        self._stop(What.GONE)
+        self.node.leave()
+
+    def _install(self, version: int) -> None:
+        self._memory.firmware = version
+        self._dirty.set()
+        self._body.cut_power(_RESTART_S)
 
     async def _register(self) -> Services:
         """Registration, again and again until it succeeds."""
@@ -313,7 +373,7 @@ class Client(NodeListener):
             if all(self.screen.meter(fuel) is not None for fuel in wanted):
                 return
             await asyncio.sleep(t.application_retry_s)
-            await self._survey.run(services)
+            self.application.explorer.surveyed(await self._survey.run(services))
 
     async def _rediscover(self) -> None:
         while True:
@@ -325,8 +385,10 @@ class Client(NodeListener):
             self._discovered(services)
             self._saw.note(What.REDISCOVERED)
             known = {peer.endpoint for peer in self.screen.meters}
+            if self._profile.sleeps or METERING not in self._profile.binds:
+                continue
             if any(set(endpoints) - known for endpoints in services.esis.values()):
-                await self._survey.run(services)
+                self.application.explorer.surveyed(await self._survey.run(services))
 
     def _discovered(self, services: Services) -> None:
         self._services = services
@@ -343,12 +405,32 @@ class Client(NodeListener):
     def _time_server(self) -> Peer | None:
         return self._services.time_server if self._services else None
 
+    # -- the screen ---------------------------------------------------------------------------
+
+    async def _keep_showing(self, path: Path) -> None:
+        while True:
+            await asyncio.sleep(self._body.timings.screen_every_s)
+            self._show(path)
+
+    def picture(self) -> Picture:
+        """What a person sees on it."""
+        now = asyncio.get_running_loop().time()
+        return picture(self._body.kind, self.node.state.eui64, self.screen, now)
+
+    def _show(self, path: Path) -> None:
+        shown = self.picture()
+        if shown != self._shown:
+            self._shown = shown
+            keep(path, shown)
+
     # -- memory -------------------------------------------------------------------------------
 
     def _forget(self) -> None:
         self._services = None
         self.screen.meters.clear()
         self.screen.prices.clear()
+        self.screen.attributes.clear()
+        self.screen.told.clear()
         if self._memory.authorised:
             self._memory.authorised = False
             self._memory.suite = None
@@ -395,6 +477,7 @@ class Client(NodeListener):
         try:
             now = asyncio.get_running_loop().time()
             heard = self.screen.hear(peer, cluster_id, frame, now)
+            self.application.hear(peer, cluster_id, frame)
         except zcl.ZclError as error:
             self._saw.note(What.GARBAGE, str(error))
             return

@@ -12,11 +12,14 @@ from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.identity import Identity
 from labctl.smart_energy.install_code import InstallCode
 from labctl.virtual.air import Air
+from labctl.virtual.devices.application import Application
 from labctl.virtual.devices.behaviour import Behaviour
 from labctl.virtual.devices.client import Body, Client
 from labctl.virtual.devices.flash import Flash, Memory
 from labctl.virtual.devices.kinds import KINDS
 from labctl.virtual.devices.observations import Observations, What
+from labctl.virtual.devices.ota import ImageSlot
+from labctl.virtual.devices.picture import Picture, picture_path
 from labctl.virtual.devices.screen import Screen
 from labctl.virtual.devices.servers import Product
 from labctl.virtual.devices.settings import DEFAULT_SCHEDULES, Kind, ReadSchedule, Timings
@@ -71,7 +74,8 @@ class VirtualDevice:
                 )
         self._body = Body(
             kind=self.kind,
-            product=product or Product(model=KINDS[self.kind].model),
+            product=product
+            or Product(model=KINDS[self.kind].model, image_type=1 + list(Kind).index(self.kind)),
             identities=dict(identities),
             link_key=install_code.link_key(),
             behaviour=behaviour or Behaviour(),
@@ -79,6 +83,8 @@ class VirtualDevice:
             timings=timings or Timings(),
             rng=rng,
             cut_power=self._cut_power,
+            slot=ImageSlot(None if flash is None else flash.with_suffix(".ota")),
+            screen_path=None if flash is None else picture_path(flash),
             cut_before=set(),
         )
         self._power_back: asyncio.TimerHandle | None = None
@@ -172,6 +178,7 @@ class VirtualDevice:
                 f"the virtual device {self.eui64} is on", mend="switch it off first"
             )
         self._flash.erase()
+        self._body.slot.erase()
 
     # -- what can be seen ---------------------------------------------------------------------
 
@@ -179,6 +186,16 @@ class VirtualDevice:
     def screen(self) -> Screen:
         """What the device knows and would show, since it was last switched on."""
         return self._client.screen if self._client is not None else Screen()
+
+    @property
+    def picture(self) -> Picture | None:
+        """What a person sees on it at the moment; None while it is dark."""
+        return self._client.picture() if self._client is not None and self.is_on else None
+
+    @property
+    def application(self) -> Application | None:
+        """Its applications since it was last switched on."""
+        return self._client.application if self._client is not None else None
 
     @property
     def is_authorised(self) -> bool:

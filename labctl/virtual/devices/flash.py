@@ -27,6 +27,8 @@ class Memory:
     node: NodeState
     authorised: bool = False
     suite: int | None = None
+    firmware: int | None = None
+    """The version that an OTA upgrade installed; None as delivered."""
 
     def to_json(self) -> dict[str, Any]:
         """For the file; holds keys."""
@@ -35,6 +37,7 @@ class Memory:
             "version": _VERSION,
             "authorised": self.authorised,
             "suite": self.suite,
+            "firmware": self.firmware,
             "node": self.node.to_json(),
         }
 
@@ -59,11 +62,12 @@ class Flash:
             stored = json.loads(text)
             if stored["format"] != _FORMAT or stored["version"] != _VERSION:
                 raise ValueError("another format")
-            suite = stored["suite"]
+            suite, firmware = stored["suite"], stored.get("firmware")
             memory = Memory(
                 NodeState.from_json(stored["node"]),
                 bool(stored["authorised"]),
                 None if suite is None else int(suite),
+                None if firmware is None else int(firmware),
             )
         except ConfigurationError as error:
             raise self._unusable(error.what) from None

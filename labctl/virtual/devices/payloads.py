@@ -38,6 +38,12 @@ class PublishPrice:
     start_utc: int
     duration_min: int
     price: int
+    control: int = 0
+
+    @property
+    def wants_acknowledgement(self) -> bool:
+        """Whether a PriceAcknowledgement is asked for (price control bit 0)."""
+        return bool(self.control & 0x01)
 
     @classmethod
     def parse(cls, octets: bytes) -> PublishPrice:
@@ -51,6 +57,9 @@ class PublishPrice:
             )
         except struct.error as error:
             raise ZclError("PublishPrice is cut off") from error
+        # Of the optional fields, a display looks at the control alone: the last of the first 14.
+        control_at = 5 + length + _PRICE_TAIL.size + 13
+        control = octets[control_at] if len(octets) > control_at else 0
         return cls(
             provider,
             _text(label),
@@ -63,6 +72,7 @@ class PublishPrice:
             start,
             minutes,
             price,
+            0 if control == 0xFF else control,
         )
 
 

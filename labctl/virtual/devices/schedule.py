@@ -14,7 +14,7 @@ from labctl.virtual.devices.observations import Observations, What
 from labctl.virtual.devices.port import NoAnswer, Peer, RequestRefused, ZclPort
 from labctl.virtual.devices.registration import TRUST_CENTRE
 from labctl.virtual.devices.screen import Screen
-from labctl.virtual.devices.settings import METERING, TIME, ReadSchedule, Timings
+from labctl.virtual.devices.settings import TIME, ReadSchedule, Timings
 
 _MAX_LATENESS_S = 0.05
 _TIME_ATTRIBUTE = 0x0000
@@ -141,11 +141,9 @@ class Reader:
 
     def _take(self, peer: Peer, schedule: ReadSchedule, records: dict[int, zcl.Record]) -> bool:
         now = asyncio.get_running_loop().time()
-        if schedule.cluster_id == METERING:
-            meter = self.screen.meters.get(peer)
-            if meter is not None:
-                meter.take(records, now)
-        elif schedule.cluster_id == TIME and _TIME_ATTRIBUTE in records:
+        if schedule.cluster_id != TIME:
+            self.screen.take(peer, schedule.cluster_id, records, now)
+        elif _TIME_ATTRIBUTE in records:
             utc = records[_TIME_ATTRIBUTE].value
             if isinstance(utc, int) and utc:
                 self.screen.set_time(utc, now)

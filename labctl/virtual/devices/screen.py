@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from labctl.virtual.devices import zcl
+from labctl.virtual.devices import published, zcl
 from labctl.virtual.devices.payloads import DisplayMessage, PublishPrice
-from labctl.virtual.devices.port import Peer
-from labctl.virtual.devices.settings import MESSAGING, METERING, PRICE, Fuel
+from labctl.virtual.devices.peer import Peer
+from labctl.virtual.devices.published import Publication
+from labctl.virtual.devices.settings import (
+    MESSAGING,
+    METERING,
+    PREPAYMENT,
+    PRICE,
+    Fuel,
+)
 
 _ELECTRIC_TYPES = frozenset({0x00})
 _GAS_TYPES = frozenset({0x01, 0x80})
@@ -15,6 +22,8 @@ _GAS_TYPES = frozenset({0x01, 0x80})
 _SUMMATION, _STATUS, _SUPPLY = 0x0000, 0x0200, 0x0014
 _UNIT, _MULTIPLIER, _DIVISOR, _SUMMATION_FORMAT = 0x0300, 0x0301, 0x0302, 0x0303
 _DEVICE_TYPE, _SITE_ID, _SERIAL, _DEMAND = 0x0306, 0x0307, 0x0308, 0x0400
+
+_TODAY = 0x0401
 
 _UNITS = {0x00: "kWh", 0x01: "m³", 0x02: "ft³", 0x03: "ccf"}
 
@@ -26,6 +35,8 @@ class MeterReadout:
     peer: Peer
     raw: dict[int, zcl.Value] = field(default_factory=dict)
     read_at_s: dict[int, float] = field(default_factory=dict)
+    midnight_raw: int | None = None
+    day: int | None = None
 
     def take(self, records: dict[int, zcl.Record], now_s: float) -> None:
         """Keep what was read, `now_s` on the loop's clock."""
@@ -33,6 +44,36 @@ class MeterReadout:
             if record.status == zcl.Status.SUCCESS:
                 self.raw[attribute] = record.value
                 self.read_at_s[attribute] = now_s
+
+    def follow_day(self, utc: float | None, *, today: bool) -> None:
+        """Keep what the register showed at midnight (UTC): today's consumption counts from there.
+
+        `today` says that the meter has just told its own count of today.
+        """
+        raw = self.summation_raw
+        if utc is None or raw is None:
+            return
+        day = int(utc) // 86_400
+        told = self.raw.get(_TODAY)
+        if today and isinstance(told, int):
+            self.midnight_raw = raw - told
+        elif self.day is not None and day > self.day:
+            self.midnight_raw = raw
+        elif self.midnight_raw is None:
+            self.midnight_raw = raw  # of a day that began before the device was there
+        self.day = day
+
+    @property
+    def today(self) -> float | None:
+        """Consumption since midnight UTC in `unit`, or since the first read if that was later."""
+        raw = self.summation_raw
+        if raw is None or self.midnight_raw is None:
+            return None
+        return self._scale(raw - self.midnight_raw)
+
+    def history(self, attribute: int) -> float | None:
+        """An attribute of the past, raw x multiplier / divisor."""
+        return self._scaled(attribute)
 
     @property
     def fuel(self) -> Fuel | None:
@@ -49,7 +90,9 @@ class MeterReadout:
         return _UNITS.get(unit & 0x7F, "") if isinstance(unit, int) else ""
 
     def _scaled(self, attribute: int) -> float | None:
-        raw = self.raw.get(attribute)
+        return self._scale(self.raw.get(attribute))
+
+    def _scale(self, raw: zcl.Value) -> float | None:
         # A meter that serves no multiplier or divisor means 1 (Smart Energy 1.4a D.3.2.2.4).
         multiplier = self.raw.get(_MULTIPLIER, 1)
         divisor = self.raw.get(_DIVISOR, 1)
@@ -97,16 +140,41 @@ class MeterReadout:
         return _label(self.raw.get(_SERIAL))
 
 
+def clears_consumer_data(publication: Publication) -> bool:
+    """Whether a ChangeOfTenancy or ChangeOfSupplier asks a display to (control bit 9)."""
+    control = publication.fields.get("control", 0)
+    is_change = publication.name in ("ChangeOfTenancy", "ChangeOfSupplier")
+    return is_change and bool(control & _CLEAR_CONSUMER_DATA)
+
+
 def _label(raw: zcl.Value) -> str | None:
     return raw.decode("latin-1") if isinstance(raw, bytes) else None
 
 
+_CLEAR_CONSUMER_DATA = 0x200
+_PAST = (range(0x0401, 0x0500), range(0x0A00, 0x0B00), range(0x0C01, 0x0D00))
+"""Attribute sets of a meter that tell of the past: history, in either unit, and bills."""
+_CONSUMERS = frozenset(
+    {"Profile", "SampledData", "Snapshot", "PrepaySnapshot", "TopUpLog", "DebtLog", "TopUp"}
+    | {"ConsolidatedBill"}
+)
+"""Publications that tell of the consumer."""
+_PREPAYMENT_MODE = 0x02
+_KEPT_OF_A_KIND = 64
+
+
 @dataclass(slots=True)
 class Screen:
-    """The readable state of a device. Empty after each power-on."""
+    """The readable state of a device. Empty after each power-on.
+
+    `attributes` are those of other clusters than Metering, as last read; `told` holds what was
+    published, newest last, by the endpoint and the name of the publication.
+    """
 
     meters: dict[Peer, MeterReadout] = field(default_factory=dict)
     prices: dict[Peer, PublishPrice] = field(default_factory=dict)
+    attributes: dict[tuple[Peer, int], dict[int, zcl.Value]] = field(default_factory=dict)
+    told: dict[tuple[Peer, str], list[Publication]] = field(default_factory=dict)
     message: DisplayMessage | None = None
     hub_manufacturer: str | None = None
     hub_model: str | None = None
@@ -153,7 +221,55 @@ class Screen:
         if cluster_id == MESSAGING and frame.command in (0x01, 0x03):
             self.message = None
             return "message withdrawn"
-        return None
+        publication = published.read(cluster_id, frame.command, frame.payload)
+        if publication is None:
+            return None
+        kept = self.told.setdefault((peer, publication.name), [])
+        kept.append(publication)
+        del kept[:-_KEPT_OF_A_KIND]
+        return publication.name
+
+    def published(self, peer: Peer, name: str) -> Publication | None:
+        """The newest publication of that name from an endpoint."""
+        kept = self.told.get((peer, name))
+        return kept[-1] if kept else None
+
+    def take(
+        self, peer: Peer, cluster_id: int, records: dict[int, zcl.Record], now_s: float
+    ) -> None:
+        """Keep what was read."""
+        if cluster_id == METERING:
+            if (meter := self.meters.get(peer)) is not None:
+                meter.take(records, now_s)
+                meter.follow_day(self.utc(now_s), today=_TODAY in records)
+            return
+        kept = self.attributes.setdefault((peer, cluster_id), {})
+        for attribute, record in records.items():
+            if record.status == zcl.Status.SUCCESS:
+                kept[attribute] = record.value
+
+    def attribute(self, peer: Peer, cluster_id: int, attribute: int) -> zcl.Value:
+        """An attribute as last read; None when it was not, or has no value."""
+        return self.attributes.get((peer, cluster_id), {}).get(attribute)
+
+    def is_prepayment(self, peer: Peer) -> bool:
+        """Whether the meter at this endpoint is in prepayment mode."""
+        control = self.attribute(peer, PREPAYMENT, 0x0000)
+        return isinstance(control, int) and bool(control & _PREPAYMENT_MODE)
+
+    def clear_consumer_data(self) -> None:
+        """The tenant changed: what the one before used and paid is nobody's business."""
+        for meter in self.meters.values():
+            for attribute in [a for a in meter.raw if any(a in past for past in _PAST)]:
+                del meter.raw[attribute]
+            meter.midnight_raw = None
+        self.message = None
+        for (_, cluster_id), kept in self.attributes.items():
+            if cluster_id == PREPAYMENT:
+                for attribute in [a for a in kept if 0x0100 <= a < 0x0300 or a >= 0x0510]:
+                    del kept[attribute]
+        for key in [key for key in self.told if key[1] in _CONSUMERS]:
+            del self.told[key]
 
     def _report(self, peer: Peer, cluster_id: int, frame: zcl.Frame, now_s: float) -> str | None:
         meter = self.meters.get(peer)

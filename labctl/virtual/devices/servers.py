@@ -41,6 +41,8 @@ class Product:
     stack: int = 2
     hardware: int = 1
     date_code: str = "20260105"
+    manufacturer_code: int = 0xFFF1  # the first of the codes for tests
+    image_type: int = 0x0001  # of its OTA images
 
 
 @dataclass(slots=True)
@@ -58,7 +60,7 @@ class LocalServers:
             {
                 BASIC: {
                     0x0000: (_UINT8, 8),  # ZCLVersion of revision 8
-                    0x0001: (_UINT8, product.firmware),
+                    0x0001: (_UINT8, product.firmware & 0xFF),
                     0x0002: (_UINT8, product.stack),
                     0x0003: (_UINT8, product.hardware),
                     0x0004: (_TEXT, product.manufacturer),

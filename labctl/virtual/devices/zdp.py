@@ -24,6 +24,11 @@ def match_desc(of: int, profile_id: int, server_cluster: int) -> bytes:
     return struct.pack("<HHBHB", of, profile_id, 1, server_cluster, 0)
 
 
+def match_client(of: int, profile_id: int, client_cluster: int) -> bytes:
+    """Match_Desc_req for one client cluster."""
+    return struct.pack("<HHBBH", of, profile_id, 0, 1, client_cluster)
+
+
 def matched_endpoints(body: bytes | None) -> tuple[int, ...]:
     """The endpoints in a Match_Desc_rsp or an Active_EP_rsp; none when it is not a success."""
     if body is None or len(body) < 4 or body[0] != 0 or len(body) < 4 + body[3]:
