@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+import enum
+
+from labctl.meters.civil import TimeBase
+from labctl.meters.journal import Journal
 from labctl.meters.meter import MICROSECONDS, Fuel, Meter, Reading
-from labctl.meters.profile import LoadProfile
+from labctl.meters.prepayment import Prepayment
+from labctl.meters.profile import LoadProfile, Profile, ProfileShape
 from labctl.meters.tariff import Tariff
+from labctl.meters.works import Works
 
 _JOULES_PER_WH = 3600
 
 
+class MeterRole(enum.StrEnum):
+    """What an electricity meter stands between."""
+
+    IMPORT = "import"
+    """The grid and the home; it may count export as well."""
+    EXPORT = "export"
+    """The home and the grid, with a supply point number of its own: counts received energy only."""
+    GENERATION = "generation"
+    """A generator and the home: what it delivers is what was generated."""
+
+
 class ElectricityMeter(Meter):
-    """Counts from `start_wh` at the profile's origin. The profile's rate is in watts."""
+    """Counts from `start_wh` at the profile's origin. The profile's rate is in watts.
+
+    `export` (same origin) is what is received, from `start_received_wh` on. A meter in the role
+    EXPORT counts its profile as received. A start of None is as if the meter had been installed
+    when its history begins.
+    """
 
     fuel = Fuel.ELECTRICITY
 
@@ -21,22 +43,52 @@ class ElectricityMeter(Meter):
         mpxn: str,
         serial_number: str,
         tariff: Tariff | None,
-        profile: LoadProfile,
-        start_wh: int,
+        profile: Profile,
+        start_wh: int | None,
+        role: MeterRole = MeterRole.IMPORT,
+        export: Profile | None = None,
+        start_received_wh: int | None = None,
+        journal: Journal | None = None,
+        prepayment: Prepayment | None = None,
+        billing_day: int = 1,
+        days: TimeBase = TimeBase.UTC,
     ) -> None:
         """Raise `ValueError` for a negative start or ids too long."""
-        super().__init__(name=name, mpxn=mpxn, serial_number=serial_number, tariff=tariff)
-        if start_wh < 0:
-            raise ValueError("a meter does not start below 0")
-        self._profile = profile
-        self._start_j = start_wh * _JOULES_PER_WH
+        if role is not MeterRole.IMPORT and (export or prepayment):
+            raise ValueError(f"a meter for {role.value} has no export and no account of its own")
+        if role is MeterRole.EXPORT:
+            export, start_received_wh, start_wh = profile, start_wh, 0
+            profile = LoadProfile(
+                ProfileShape.FLAT, base=0, peak=0, origin_s=profile.origin_s, seed=0
+            )
+        super().__init__(
+            name=name,
+            mpxn=mpxn,
+            serial_number=serial_number,
+            tariff=tariff,
+            works=Works(
+                name=name,
+                fuel=self.fuel,
+                tariff=tariff,
+                profile=profile,
+                parts_per_unit=_JOULES_PER_WH,
+                start=start_wh,
+                export=export,
+                start_received=start_received_wh,
+                journal=journal,
+                declared=prepayment,
+            ),
+            billing_day=billing_day,
+            days=days,
+        )
+        self.role = role
+        self.exports = export is not None
 
     def at(self, utc_us: int) -> Reading:
         """The reading at `utc_us`; below the start's time the register stands at 0 or more."""
-        flow = self._profile.at(utc_us)
-        summation = max(0, self._start_j + flow.amount) // _JOULES_PER_WH
-        return Reading(utc_us // MICROSECONDS, summation, flow.rate)
-
-    def consumed(self, start_s: int, end_s: int) -> int:
-        """Wh between two instants, from the same register."""
-        return self.at(end_s * MICROSECONDS).summation - self.at(start_s * MICROSECONDS).summation
+        delivered, demand = self.works.delivered_us(utc_us)
+        received = 0
+        if self.exports:
+            received, export = self.works.received_us(utc_us)
+            demand -= export
+        return Reading(utc_us // MICROSECONDS, delivered, demand, received)

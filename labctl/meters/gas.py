@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from labctl.meters.civil import HALF_HOUR_S, TimeBase
+from labctl.meters.journal import Journal
 from labctl.meters.meter import MICROSECONDS, Fuel, Meter, Reading
-from labctl.meters.profile import HALF_HOUR_S, LoadProfile
+from labctl.meters.prepayment import Prepayment
+from labctl.meters.profile import Profile
 from labctl.meters.tariff import Tariff
+from labctl.meters.works import Works
 
 _ML_SECONDS_PER_LITRE = 1000 * 3600  # the profile's rate is in ml/h
 
@@ -18,7 +22,8 @@ _ML_SECONDS_PER_LITRE = 1000 * 3600  # the profile's rate is in ml/h
 class GasMeter(Meter):
     """Counts litres from `start_litres` at the profile's origin. The profile's rate is in ml/h.
 
-    `calorific_value` in 10^-2 MJ/m3 and `conversion_factor` in 10^-5 turn volume into energy.
+    `calorific_value` in 10^-2 MJ/m3 and `conversion_factor` in 10^-5 turn volume into energy. A
+    start of None is as if the meter had been installed when its history begins.
     """
 
     fuel = Fuel.GAS
@@ -30,47 +35,54 @@ class GasMeter(Meter):
         mpxn: str,
         serial_number: str,
         tariff: Tariff | None,
-        profile: LoadProfile,
-        start_litres: int,
+        profile: Profile,
+        start_litres: int | None,
         calorific_value: int = 39_50,
         conversion_factor: int = 1_02264,
+        journal: Journal | None = None,
+        prepayment: Prepayment | None = None,
+        billing_day: int = 1,
+        days: TimeBase = TimeBase.UTC,
     ) -> None:
         """Raise `ValueError` for a negative start or ids too long."""
-        super().__init__(name=name, mpxn=mpxn, serial_number=serial_number, tariff=tariff)
-        if start_litres < 0:
-            raise ValueError("a meter does not start below 0")
         if calorific_value <= 0 or conversion_factor <= 0:
             raise ValueError("calorific value and conversion factor are above 0")
-        self._profile = profile
-        self._start = start_litres * _ML_SECONDS_PER_LITRE
         self.calorific_value = calorific_value
         self.conversion_factor = conversion_factor
-        # litres -> m3 (1/1000), MJ -> Wh (1/0.0036)
-        self._wh_per_litre = (
-            Fraction(calorific_value, 100)
-            * Fraction(conversion_factor, 100_000)
-            * Fraction(1_000_000, 3600)
-            / 1000
+        super().__init__(
+            name=name,
+            mpxn=mpxn,
+            serial_number=serial_number,
+            tariff=tariff,
+            works=Works(
+                name=name,
+                fuel=self.fuel,
+                tariff=tariff,
+                profile=profile,
+                parts_per_unit=_ML_SECONDS_PER_LITRE,
+                start=start_litres,
+                journal=journal,
+                declared=prepayment,
+                # litres -> m3 (1/1000), MJ -> Wh (1/0.0036)
+                wh_per_unit=Fraction(calorific_value, 100)
+                * Fraction(conversion_factor, 100_000)
+                * Fraction(1_000_000, 3600)
+                / 1000,
+            ),
+            billing_day=billing_day,
+            days=days,
         )
 
     def at(self, utc_us: int) -> Reading:
         """The register itself at `utc_us`."""
-        amount = self._start + self._profile.at(utc_us).amount
-        return Reading(utc_us // MICROSECONDS, max(0, amount) // _ML_SECONDS_PER_LITRE, None)
-
-    def consumed(self, start_s: int, end_s: int) -> int:
-        """Litres between two instants."""
-        return self.at(end_s * MICROSECONDS).summation - self.at(start_s * MICROSECONDS).summation
-
-    def energy_wh(self, litres: int) -> int:
-        """The energy of a volume, by calorific value and conversion factor."""
-        return int(litres * self._wh_per_litre)
+        return Reading(utc_us // MICROSECONDS, self.works.delivered_us(utc_us)[0], None)
 
 
 class GasProxy(Meter):
-    """The gas meter as the hub shows it: the reading of its last wake-up.
+    """The gas meter as the hub shows it: everything as it was at the meter's last wake-up.
 
-    The meter wakes at every half-hour of UTC plus `wake_offset_s` (0 to 1799).
+    The meter wakes at every half-hour of UTC plus `wake_offset_s` (0 to 1799). What was done to the
+    meter since (a top-up, a new tariff) shows after the next wake-up; its logs reach to the last.
     """
 
     fuel = Fuel.GAS
@@ -79,28 +91,31 @@ class GasProxy(Meter):
         """Raise `ValueError` for an offset outside the half-hour."""
         if not 0 <= wake_offset_s < HALF_HOUR_S:
             raise ValueError("the gas meter's wake-up offset is 0 to 1799 s")
+        self.meter = meter
+        self._offset_s = wake_offset_s
+        self._last: tuple[int, Reading] | None = None
         super().__init__(
             name=meter.name,
             mpxn=meter.mpxn,
             serial_number=meter.serial_number,
             tariff=meter.tariff,
+            works=meter.works,
+            billing_day=meter.billing_day,
+            days=meter.days,
         )
-        self.meter = meter
-        self._offset_s = wake_offset_s
-        self._last: Reading | None = None
 
     def last_wake_s(self, utc_s: int) -> int:
         """When the meter last woke, at `utc_s`."""
         return utc_s - (utc_s - self._offset_s) % HALF_HOUR_S
 
+    def as_of_s(self, utc_s: int) -> int:
+        """The last wake-up."""
+        return self.last_wake_s(utc_s)
+
     def at(self, utc_us: int) -> Reading:
         """What the proxy shows at `utc_us`."""
         woke_s = self.last_wake_s(utc_us // MICROSECONDS)
-        last = self._last
-        if last is None or last.taken_s != woke_s:
-            last = self._last = self.meter.at(woke_s * MICROSECONDS)
-        return last
-
-    def consumed(self, start_s: int, end_s: int) -> int:
-        """Litres between two instants, as far as the proxy knows: up to the last wake-up."""
-        return self.at(end_s * MICROSECONDS).summation - self.at(start_s * MICROSECONDS).summation
+        known = len(self.journal)
+        if self._last is None or self._last[0] != known or self._last[1].taken_s != woke_s:
+            self._last = known, self.meter.at(woke_s * MICROSECONDS)
+        return self._last[1]

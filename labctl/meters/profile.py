@@ -1,27 +1,32 @@
 """Load profiles: how much flows in any stretch of time, deterministic by (seed, half-hour).
 
-A profile is a rate (watts for electricity, millilitres per hour for gas) with a base, a shape of
-the day, a season and noise. Amounts are integers of rate x seconds, so sums are exact.
+A profile is a rate (watts for electricity, millilitres per hour for gas) over time. Amounts are
+integers of rate x seconds, so sums are exact.
 
-How it stays cheap: each half-hour's total follows from the seed by one integer hash; running sums
-of half-hours are kept by the day, so the amount between any two instants is a difference of two
-look-ups. Inside a half-hour the total is laid out over its 30 minutes by weights that follow from
-the same seed, and only the half-hour being looked at is laid out. A minute's rate is constant, so
-the instantaneous rate is exactly the slope of the sum.
+How a modelled profile stays cheap: each half-hour's total follows from the seed by a hash; running
+sums of half-hours are kept by the day, so the amount between any two instants is a difference of
+two look-ups. Inside a half-hour the total is laid out over its 30 minutes by weights that follow
+from the same seed, and only the half-hour being looked at is laid out. A minute's rate is constant,
+so the instantaneous rate is exactly the slope of the sum.
 """
 
 from __future__ import annotations
 
+import abc
 import math
+import struct
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import blake2b
 
-HALF_HOUR_S = 1800
-DAY_S = 86_400
-_SLOTS = DAY_S // HALF_HOUR_S
+from labctl.meters.civil import DAY_S, HALF_HOUR_S
+from labctl.meters.shapes import HEATING_SHARES, LOAD_SHARES
+
+SLOTS = DAY_S // HALF_HOUR_S
+"""Half-hours of a UTC day."""
 _MINUTES = HALF_HOUR_S // 60
-_MASK = (1 << 64) - 1
 _UNIT = 1 << 16  # fixed point of shapes and noise
+_US = 1_000_000
 
 
 class ProfileShape(StrEnum):
@@ -34,30 +39,10 @@ class ProfileShape(StrEnum):
 
 # Share of the peak in each half-hour from midnight UTC, in per cent.
 _SHAPES: dict[ProfileShape, tuple[int, ...]] = {
-    ProfileShape.FLAT: (100,) * _SLOTS,
-    # Night, breakfast, working day, tea and evening.
-    ProfileShape.DOMESTIC: (
-        *(6, 5, 4, 3, 3, 3, 3, 3, 4, 6, 10, 18),
-        *(32, 45, 52, 48, 40, 34, 30, 28, 27, 28, 30, 34),
-        *(38, 36, 32, 30, 29, 30, 33, 40, 52, 68, 84, 96),
-        *(100, 98, 92, 86, 80, 74, 66, 56, 44, 32, 20, 11),
-    ),
-    # A boiler with two periods on the timer, and hot water.
-    ProfileShape.HEATING: (
-        *(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 30),
-        *(88, 100, 92, 74, 50, 30, 18, 12, 8, 8, 8, 10),
-        *(12, 10, 8, 8, 8, 10, 16, 32, 58, 80, 92, 96),
-        *(90, 84, 78, 72, 66, 58, 48, 34, 18, 8, 2, 0),
-    ),
+    ProfileShape.FLAT: (100,) * SLOTS,
+    ProfileShape.DOMESTIC: LOAD_SHARES,
+    ProfileShape.HEATING: HEATING_SHARES,
 }
-
-
-def _hash(seed: int, number: int) -> int:
-    """64 well mixed bits for (seed, number): the finaliser of SplitMix64."""
-    z = (seed * 0x9E3779B97F4A7C15 + number * 0xD1B54A32D192ED03 + 0x632BE59BD9B4E019) & _MASK
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
-    return z ^ (z >> 31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +53,125 @@ class Flow:
     rate: int
 
 
-class LoadProfile:
+class Profile(abc.ABC):
+    """A rate over time, never negative, as amounts that count from the profile's origin."""
+
+    origin_s: int
+    """UTC seconds."""
+
+    @abc.abstractmethod
+    def at(self, utc_us: int) -> Flow:
+        """The amount since the origin, and the rate, at an instant (UTC microseconds)."""
+
+    def amount_at(self, utc_s: int) -> int:
+        """The amount (rate x s) since the origin at a whole second; negative before the origin."""
+        return self.at(utc_s * _US).amount
+
+
+class HalfHourProfile(Profile):
+    """A profile that is known by its half-hours.
+
+    A subclass says what flows in the 48 half-hours of a UTC day, and how a half-hour is laid out.
+    """
+
+    def __init__(self, origin_s: int) -> None:
+        """Amounts count from `origin_s` (UTC seconds)."""
+        self._origin_day = origin_s // DAY_S
+        self._days: dict[int, tuple[int, ...]] = {}
+        self._day_starts: dict[int, int] = {self._origin_day: 0}
+        self._first_day = self._last_day = self._origin_day
+        self._laid_out_slot: int | None = None
+        self._laid_out: tuple[int, ...] = ()
+        self.origin_s = origin_s
+        self._origin_amount: int | None = None
+
+    @abc.abstractmethod
+    def half_hours_of(self, day: int) -> list[int]:
+        """The amounts (rate x s) of the 48 half-hours of a day, counted from 1970."""
+
+    @abc.abstractmethod
+    def weights(self, slot: int) -> list[int]:
+        """The shares of the 30 minutes of a half-hour, counted from 1970; at least one above 0."""
+
+    def at(self, utc_us: int) -> Flow:
+        """The amount since the origin, and the rate."""
+        slot, within_us = divmod(utc_us, HALF_HOUR_S * _US)
+        if slot != self._laid_out_slot:
+            self._lay_out(slot)
+        minute, into_us = divmod(within_us, 60 * _US)
+        start = self._laid_out[minute]
+        of_minute = self._laid_out[minute + 1] - start
+        amount = start + of_minute * into_us // (60 * _US) - self._zero()
+        return Flow(amount, of_minute // 60)
+
+    def amount_at(self, utc_s: int) -> int:
+        """The amount at a whole second; on a half-hour's edge nothing needs to be laid out."""
+        slot, within = divmod(utc_s, HALF_HOUR_S)
+        return self.at(utc_s * _US).amount if within else self.edge(slot) - self._zero()
+
+    def edge(self, slot: int) -> int:
+        """The sum at the start of a half-hour, from the midnight before the origin."""
+        day, of_day = divmod(slot, SLOTS)
+        return self._day_start(day) + self._sums(day)[of_day]
+
+    def _zero(self) -> int:
+        if self._origin_amount is None:
+            self._origin_amount = 0
+            self._origin_amount = self.at(self.origin_s * _US).amount
+        return self._origin_amount
+
+    def _lay_out(self, slot: int) -> None:
+        """Fill in the running sums at the minutes of one half-hour."""
+        start = self.edge(slot)
+        total = self.edge(slot + 1) - start
+        running = [0]
+        for weight in self.weights(slot):
+            running.append(running[-1] + weight)
+        whole = running[-1]
+        self._laid_out = tuple([start + total * upto // whole for upto in running])
+        self._laid_out_slot = slot
+
+    def _sums(self, day: int) -> tuple[int, ...]:
+        """Running sums at the 49 half-hour edges of a day."""
+        sums = self._days.get(day)
+        if sums is None:
+            running = [0]
+            total = 0
+            for amount in self.half_hours_of(day):
+                total += amount
+                running.append(total)
+            sums = self._days[day] = tuple(running)
+        return sums
+
+    def _day_start(self, day: int) -> int:
+        """The sum from the midnight of the origin's day to that of `day`."""
+        while self._last_day < day:
+            grown = self._day_starts[self._last_day] + self._sums(self._last_day)[-1]
+            self._last_day += 1
+            self._day_starts[self._last_day] = grown
+        while self._first_day > day:
+            shrunk = self._day_starts[self._first_day] - self._sums(self._first_day - 1)[-1]
+            self._first_day -= 1
+            self._day_starts[self._first_day] = shrunk
+        return self._day_starts[day]
+
+
+class Chance:
+    """Random numbers by (seed, number): the same in any order and in any process."""
+
+    def __init__(self, seed: int, purpose: bytes) -> None:
+        """`purpose` (up to 16 octets) tells independent uses of one seed apart."""
+        self._key = struct.pack("<Q", seed & 0xFFFF_FFFF_FFFF_FFFF)
+        self._purpose = purpose.ljust(16, b"\0")
+
+    def draw(self, number: int) -> tuple[int, ...]:
+        """32 numbers of 16 bits."""
+        packed = struct.pack("<q", number)
+        digest = blake2b(packed, digest_size=64, key=self._key, person=self._purpose).digest()
+        return struct.unpack("<32H", digest)
+
+
+class LoadProfile(HalfHourProfile):
     """A rate that varies with the time of day, the season and chance.
 
     `base` flows always; `peak` is added by the shape's share. `noise_percent` (0 to 100) is how
@@ -96,68 +199,36 @@ class LoadProfile:
         self.shape = shape
         self._base = base
         self._peak = peak
-        self._seed = seed
         self._noise = noise_percent
         self._season = season_percent
-        self._origin_day = origin_s // DAY_S
-        self._days: dict[int, tuple[int, ...]] = {}
-        self._day_starts: dict[int, int] = {self._origin_day: 0}
-        self._first_day = self._last_day = self._origin_day
-        self._laid_out_slot: int | None = None
-        self._laid_out: tuple[int, ...] = ()
-        self._origin_amount = 0
-        self._origin_amount = self.amount_at(origin_s)
-        self._laid_out_slot = None  # that one was laid out from the midnight before
+        self._half_hours = Chance(seed, b"half-hours")
+        self._in_minutes = Chance(seed, b"minutes")
+        super().__init__(origin_s)
 
-    def amount_at(self, utc_s: int) -> int:
-        """The amount (rate x s) since the origin at a whole second."""
-        return self.at(utc_s * 1_000_000).amount
-
-    def at(self, utc_us: int) -> Flow:
-        """The amount since the origin, and the rate, at an instant (UTC microseconds)."""
-        slot, within_us = divmod(utc_us, HALF_HOUR_S * 1_000_000)
-        if slot != self._laid_out_slot:
-            self._lay_out(slot)
-        minute, into_us = divmod(within_us, 60_000_000)
-        start = self._laid_out[minute]
-        of_minute = self._laid_out[minute + 1] - start
-        return Flow(start + of_minute * into_us // 60_000_000, of_minute // 60)
-
-    def _lay_out(self, slot: int) -> None:
-        """Fill in the running sums at the minutes of one half-hour."""
-        day, of_day = divmod(slot, _SLOTS)
-        sums = self._sums(day)
-        start = self._day_start(day) + sums[of_day] - self._origin_amount
-        total = sums[of_day + 1] - sums[of_day]
-        weights = [0]
-        for minute in range(_MINUTES):
-            weights.append(weights[-1] + self._weight(slot, minute))
-        self._laid_out = tuple(start + total * weight // weights[-1] for weight in weights)
-        self._laid_out_slot = slot
-
-    def _weight(self, slot: int, minute: int) -> int:
-        """A minute's share: some humming, now and then a kettle."""
+    def half_hours_of(self, day: int) -> list[int]:
+        """Base and shape, in season, off by the noise."""
+        season = self._seasonal(day)
+        base = self._base * _UNIT
+        peak = self._peak * season
+        expected = [base + peak * share // 100 for share in _SHAPES[self.shape]]
         if self._noise == 0:
-            return 1
-        bits = _hash(self._seed ^ 0x5DEECE66D, slot * _MINUTES + minute)
-        hum = 100 + (bits & 0xFF) * self._noise // 255
-        kettle = 6 * self._noise if (bits >> 32) % 23 == 0 else 0
-        return hum + kettle
+            return [rate // _UNIT * HALF_HOUR_S for rate in expected]
+        chances = self._half_hours.draw(2 * day) + self._half_hours.draw(2 * day + 1)[:16]
+        noise = self._noise
+        return [
+            rate * (0xFFFF + (bits * 2 - 0xFFFF) * noise // 100) // (0xFFFF * _UNIT) * HALF_HOUR_S
+            for rate, bits in zip(expected, chances, strict=True)
+        ]
 
-    def _sums(self, day: int) -> tuple[int, ...]:
-        """Running sums at the 49 half-hour edges of a day."""
-        sums = self._days.get(day)
-        if sums is None:
-            running = [0]
-            season = self._seasonal(day)
-            for of_day, share in enumerate(_SHAPES[self.shape]):
-                expected = self._base * _UNIT + self._peak * share * season // 100
-                bits = _hash(self._seed, day * _SLOTS + of_day) & 0xFFFF
-                swing = (bits * 2 - 0xFFFF) * self._noise // 100  # +-noise of 65535
-                rate = expected * (0xFFFF + swing) // (0xFFFF * _UNIT)
-                running.append(running[-1] + rate * HALF_HOUR_S)
-            sums = self._days[day] = tuple(running)
-        return sums
+    def weights(self, slot: int) -> list[int]:
+        """Some humming, now and then a kettle."""
+        noise = self._noise
+        if noise == 0:
+            return [1] * _MINUTES
+        return [
+            100 + (bits & 0xFF) * noise // 255 + (6 * noise if (bits >> 8) % 23 == 0 else 0)
+            for bits in self._in_minutes.draw(slot)[:_MINUTES]
+        ]
 
     def _seasonal(self, day: int) -> int:
         """The season's factor in 1/65536: 1 in mid-January, less in mid-July."""
@@ -165,15 +236,3 @@ class LoadProfile:
             return _UNIT
         of_year = math.cos(2 * math.pi * ((day - 14) % 365.2425) / 365.2425)
         return round(_UNIT * (1 - self._season / 100 * (1 - of_year) / 2))
-
-    def _day_start(self, day: int) -> int:
-        """The sum from the midnight of the origin's day to that of `day`."""
-        while self._last_day < day:
-            grown = self._day_starts[self._last_day] + self._sums(self._last_day)[-1]
-            self._last_day += 1
-            self._day_starts[self._last_day] = grown
-        while self._first_day > day:
-            shrunk = self._day_starts[self._first_day] - self._sums(self._first_day - 1)[-1]
-            self._first_day -= 1
-            self._day_starts[self._first_day] = shrunk
-        return self._day_starts[day]
