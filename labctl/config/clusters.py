@@ -1,4 +1,4 @@
-"""Names for the clusters, attributes and commands that a read schedule may speak of.
+"""Names for the clusters, attributes and commands that read schedules and access tables speak of.
 
 Identifiers are those of Smart Energy 1.4 (Annexes A and D) and of the ZCL (Time, Basic,
 Keep-Alive). A file may always write the number instead, so this table is a convenience, not a
@@ -14,11 +14,21 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class ClusterNames:
-    """One cluster: its id, and the names of what can be read from its server."""
+    """One cluster: its id, and the names of what can be read from its server.
+
+    `others` are the commands from client to server that ask for more than an answer; no read
+    schedule sends them.
+    """
 
     cluster_id: int
     attributes: Mapping[str, int] = field(default_factory=dict)
     commands: Mapping[str, int] = field(default_factory=dict)
+    others: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def all_commands(self) -> dict[str, int]:
+        """Every command from client to server that has a name here."""
+        return {**self.commands, **self.others}
 
 
 def _previous(period: str, first_id: int, first: int, last: int) -> dict[str, int]:
@@ -43,6 +53,12 @@ CLUSTERS: Mapping[str, ClusterNames] = {
             "power_source": 0x0007,
         },
     ),
+    "identify": ClusterNames(
+        0x0003,
+        {"identify_time": 0x0000},
+        {"identify_query": 0x01},
+        {"identify": 0x00, "trigger_effect": 0x40},
+    ),
     "time": ClusterNames(
         0x000A,
         {
@@ -56,6 +72,18 @@ CLUSTERS: Mapping[str, ClusterNames] = {
             "local_time": 0x0007,
             "last_set_time": 0x0008,
             "valid_until_time": 0x0009,
+        },
+    ),
+    "ota": ClusterNames(
+        0x0019,
+        {},
+        {},
+        {
+            "query_next_image": 0x01,
+            "image_block": 0x03,
+            "image_page": 0x04,
+            "upgrade_end": 0x06,
+            "query_specific_file": 0x08,
         },
     ),
     "keep_alive": ClusterNames(0x0025, {"base_time": 0x0000, "jitter": 0x0001}),
@@ -86,9 +114,13 @@ CLUSTERS: Mapping[str, ClusterNames] = {
             "get_tier_labels": 0x0A,
             "get_billing_period": 0x0B,
             "get_consolidated_bill": 0x0C,
+            "get_credit_payment": 0x0E,
+            "get_currency_conversion": 0x0F,
+            "get_tariff_cancellation": 0x10,
         },
+        {"price_acknowledgement": 0x02, "cpp_event_response": 0x0D},
     ),
-    "drlc": ClusterNames(0x0701, {}, {"get_scheduled_events": 0x01}),
+    "drlc": ClusterNames(0x0701, {}, {"get_scheduled_events": 0x01}, {"report_event_status": 0x00}),
     "metering": ClusterNames(
         0x0702,
         {
@@ -128,8 +160,39 @@ CLUSTERS: Mapping[str, ClusterNames] = {
             "get_snapshot": 0x06,
             "get_sampled_data": 0x08,
         },
+        {
+            "request_mirror_response": 0x01,
+            "mirror_removed": 0x02,
+            "schedule_snapshot": 0x04,
+            "take_snapshot": 0x05,
+            "start_sampling": 0x07,
+            "mirror_report_attribute_response": 0x09,
+            "reset_load_limit_counter": 0x0A,
+            "change_supply": 0x0B,
+            "local_change_supply": 0x0C,
+            "set_supply_status": 0x0D,
+            "set_uncontrolled_flow_threshold": 0x0E,
+        },
     ),
-    "messaging": ClusterNames(0x0703, {}, {"get_last_message": 0x00}),
+    "messaging": ClusterNames(
+        0x0703,
+        {},
+        {"get_last_message": 0x00, "get_message_cancellation": 0x02},
+        {"message_confirmation": 0x01},
+    ),
+    "tunneling": ClusterNames(
+        0x0704,
+        {"close_tunnel_timeout": 0x0000},
+        {"get_supported_tunnel_protocols": 0x06},
+        {
+            "request_tunnel": 0x00,
+            "close_tunnel": 0x01,
+            "transfer_data": 0x02,
+            "transfer_data_error": 0x03,
+            "ack_transfer_data": 0x04,
+            "ready_data": 0x05,
+        },
+    ),
     "prepayment": ClusterNames(
         0x0705,
         {
@@ -140,7 +203,19 @@ CLUSTERS: Mapping[str, ClusterNames] = {
             "accumulated_debt": 0x0005,
         },
         {"get_prepay_snapshot": 0x07, "get_top_up_log": 0x08, "get_debt_repayment_log": 0x0A},
+        {
+            "select_available_emergency_credit": 0x00,
+            "change_debt": 0x02,
+            "emergency_credit_setup": 0x03,
+            "consumer_top_up": 0x04,
+            "credit_adjustment": 0x05,
+            "change_payment_mode": 0x06,
+            "set_low_credit_warning_level": 0x09,
+            "set_maximum_credit_limit": 0x0B,
+            "set_overall_debt_cap": 0x0C,
+        },
     ),
+    "energy_management": ClusterNames(0x0706, {}, {}, {"manage_event": 0x00}),
     "calendar": ClusterNames(
         0x0707,
         {},
@@ -153,7 +228,47 @@ CLUSTERS: Mapping[str, ClusterNames] = {
             "get_calendar_cancellation": 0x05,
         },
     ),
-    "device_management": ClusterNames(0x0708, {}, {"get_change_of_tenancy": 0x00}),
+    "device_management": ClusterNames(
+        0x0708,
+        {
+            "provider_id": 0x0100,
+            "provider_name": 0x0101,
+            "provider_contact_details": 0x0102,
+            "change_of_tenancy_update_date_time": 0x0200,
+            "proposed_tenancy_change_control": 0x0201,
+            "low_medium_threshold": 0x0400,
+            "medium_high_threshold": 0x0401,
+        },
+        {
+            "get_change_of_tenancy": 0x00,
+            "get_change_of_supplier": 0x01,
+            "get_site_id": 0x03,
+            "get_cin": 0x05,
+        },
+        {"request_new_password": 0x02, "report_event_configuration": 0x04},
+    ),
+    "events": ClusterNames(0x0709, {}, {"get_event_log": 0x00}, {"clear_event_log_request": 0x01}),
+    "mdu_pairing": ClusterNames(0x070A, {}, {}, {"pairing_request": 0x00}),
+    "sub_ghz": ClusterNames(0x070B, {}, {"get_suspend_zcl_messages_status": 0x00}),
+    "key_establishment": ClusterNames(
+        0x0800,
+        {"key_establishment_suite": 0x0000},
+        {},
+        {
+            "initiate_key_establishment": 0x00,
+            "ephemeral_data": 0x01,
+            "confirm_key_data": 0x02,
+            "terminate_key_establishment": 0x03,
+        },
+    ),
+    "diagnostics": ClusterNames(
+        0x0B05,
+        {
+            "number_of_resets": 0x0000,
+            "last_message_lqi": 0x011C,
+            "last_message_rssi": 0x011D,
+        },
+    ),
 }
 
 _BY_ID = {names.cluster_id: name for name, names in CLUSTERS.items()}

@@ -5,15 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
-from labctl.config.document import Document, read_document
-from labctl.config.fields import Strict, as_written
+from labctl.config.document import Document
+from labctl.config.fields import as_written
 from labctl.config.inventory import Inventory
 from labctl.config.inventory_checks import check_inventory
 from labctl.config.paths import inventory_near
@@ -23,13 +20,13 @@ from labctl.config.problems import (
     errors_of,
     in_file_order,
 )
+from labctl.config.reading_models import read_model
 from labctl.config.resolved import LoadedRig
 from labctl.config.rig_checks import RigCheck
 from labctl.config.rig_file import Rig
 from labctl.config.secrets import SecretReader
-from labctl.config.translation import problems_of, without_unknown_keys
-
-Model = TypeVar("Model", bound=Strict)
+from labctl.smart_energy.access import AccessTable
+from labctl.smart_energy.ota_image import OtaImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +74,7 @@ def inspect_inventory(
 ) -> Checked:
     """All that can be said of an inventory. Raises nothing for what a file may hold."""
     path = Path(path)
-    inventory, document, problems = _read(path, Inventory, what="inventory")
+    inventory, document, problems = read_model(path, Inventory, what="inventory")
     if inventory is not None and document is not None:
         reader = SecretReader(path.parent, environ) if follow_references else None
         problems += check_inventory(inventory, document, reader)
@@ -92,14 +89,15 @@ def inspect_rig(
 ) -> Checked:
     """All that can be said of a rig file and its inventory. Raises nothing, as above."""
     path = Path(path)
-    rig, document, problems = _read(path, Rig, what="rig file")
+    rig, document, problems = read_model(path, Rig, what="rig file")
     if document is None:
         return Checked(problems=tuple(problems))
     inventory_path, missing = inventory_of(document, inventory)
     if inventory_path is None:
         return Checked(problems=tuple(in_file_order([*problems, *missing])))
-    lab, lab_document, lab_problems = _read(inventory_path, Inventory, what="inventory")
+    lab, lab_document, lab_problems = read_model(inventory_path, Inventory, what="inventory")
     check = None
+    others: list[Problem] = []
     if lab is not None and lab_document is not None:
         lab_problems += check_inventory(lab, lab_document, None)
         if rig is not None:
@@ -108,9 +106,10 @@ def inspect_rig(
             check.run()
             problems += check.problems
             lab_problems += check.inventory_problems
-    found = tuple(in_file_order([*problems, *lab_problems]))
+            others = check.file_problems
+    found = tuple(in_file_order([*problems, *lab_problems, *others]))
     loaded = None
-    if check is not None and check.radio is not None and not errors_of(found):
+    if check and check.radio and check.access and not errors_of(found):
         loaded = LoadedRig(
             rig=check.rig,
             inventory=check.inventory,
@@ -121,14 +120,18 @@ def inspect_rig(
             devices=tuple(check.devices),
             left_out=tuple(check.left_out),
             certificate=check.certificate,
+            access=check.access,
+            images=check.images,
             warnings=found,
-            config_sha256=fingerprint(check.rig, check.inventory),
+            config_sha256=fingerprint(check.rig, check.inventory, check.access, check.images),
         )
     return Checked(problems=found, inventory=lab, rig=loaded)
 
 
-def fingerprint(rig: Rig, inventory: Inventory) -> str:
-    """SHA-256, in hexadecimal, over what both files say.
+def fingerprint(
+    rig: Rig, inventory: Inventory, access: AccessTable, images: Sequence[OtaImage]
+) -> str:
+    """SHA-256, in hexadecimal, over what the files say.
 
     Values are in their canonical form and secrets are left out, so that the figure tells whether
     two runs had the same configuration, and nothing else.
@@ -137,6 +140,13 @@ def fingerprint(rig: Rig, inventory: Inventory) -> str:
         "inventory": inventory.model_dump(mode="json", exclude_unset=True),
         "rig": rig.model_dump(mode="json", exclude_unset=True),
     }
+    if rig.hub.access is not None:
+        said["access"] = {
+            f"{cluster_id:04x} {what}": sorted(kinds)
+            for (cluster_id, what), kinds in access.rows.items()
+        }
+    if images:
+        said["images"] = {str(n): hashlib.sha256(i.data).hexdigest() for n, i in enumerate(images)}
     canonical = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -161,31 +171,3 @@ def inventory_of(
         mend = "add 'inventory: PATH' to the rig file, or use --inventory"
         return None, [document.problem((), "there is no inventory.yaml near this rig file", mend)]
     return found, []
-
-
-def _read(
-    path: Path, model: type[Model], *, what: str
-) -> tuple[Model | None, Document | None, list[Problem]]:
-    """A file as a model, as far as that goes."""
-    try:
-        document = read_document(path, what=what)
-    except ConfigurationErrors as errors:
-        return None, None, list(errors.problems)
-    problems = list(document.problems)
-    data: dict[str, Any] | None = document.data
-    while data is not None:
-        models: dict[int, type[Strict]] = {}
-        try:
-            return model.model_validate(data, context=models), document, problems
-        except ValidationError as error:
-            if data is document.data:
-                reported = {(problem.line, problem.column) for problem in problems}
-                problems += [
-                    problem
-                    for problem in problems_of(error, document, models)
-                    if (problem.line, problem.column) not in reported
-                ]
-                data = without_unknown_keys(error, document)
-            else:
-                data = None
-    return None, document, problems

@@ -10,9 +10,12 @@ from labctl.config.inventory import Device, Inventory, Radio
 from labctl.config.problems import Problem
 from labctl.config.rig_file import Pairing, Rig
 from labctl.events import DeviceKind
+from labctl.smart_energy.access import AccessTable
+from labctl.smart_energy.disagreements import USUAL, DeviceSettings
 from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.identity import Identity
 from labctl.smart_energy.install_code import InstallCode
+from labctl.smart_energy.ota_image import OtaImage
 
 VIRTUAL_BENCH_DURATION = timedelta(hours=24)
 
@@ -48,6 +51,7 @@ class DeviceUnderTest:
     install_code: InstallCode
     pairing: Pairing
     schedules: tuple[ReadSchedule, ...]
+    settings: DeviceSettings = USUAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +72,8 @@ class LoadedRig:
     devices: tuple[DeviceUnderTest, ...]
     left_out: tuple[str, ...]
     certificate: Identity | None
+    access: AccessTable
+    images: tuple[OtaImage, ...]
     warnings: tuple[Problem, ...]
     config_sha256: str
 

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from labctl.config.access_file import inspect_access, shipped_access
 from labctl.config.document import Document
 from labctl.config.durations import duration_text
 from labctl.config.inventory import LAB_CA, Device, Driver, Inventory, Radio
 from labctl.config.inventory_checks import read_identity, read_install_code
+from labctl.config.ota_folder import read_images
 from labctl.config.problems import Problem, ProblemSeverity, did_you_mean, errors_of, quote
 from labctl.config.resolved import DeviceUnderTest, ReadSchedule
 from labctl.config.rig_file import DeviceRole, ElectricityMeter, Rig
 from labctl.config.schedules import HUB_ENDPOINT, resolve_reads
 from labctl.config.secrets import SecretReader
 from labctl.events import Band, PairingMethod
+from labctl.smart_energy.access import AccessTable
 from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.identity import Identity
+from labctl.smart_energy.ota_image import OtaImage
 
 MOST_ELECTRICITY_METERS = 4
 MOST_GAS_METERS = 1
 CHANNELS_2_4_GHZ = range(11, 27)
 SUB_GHZ_MOST_DBM = 14
+_PATHS = "paths start at the folder of the rig file"
 _NOT_YET = "not supported yet by this version of labctl"
 _SUPPORTED_METHODS = (PairingMethod.REMOTE, PairingMethod.PRE_PAIRED)
 
@@ -40,6 +47,10 @@ class RigCheck:
     devices: list[DeviceUnderTest] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     certificate: Identity | None = None
+    access: AccessTable | None = None
+    images: tuple[OtaImage, ...] = ()
+    file_problems: list[Problem] = field(default_factory=list)
+    """Problems of files that the rig file names, beside the inventory."""
 
     def run(self) -> None:
         """Run all checks."""
@@ -47,6 +58,8 @@ class RigCheck:
         self._band()
         self._network()
         self._suites_and_certificate()
+        self._access()
+        self._images()
         self._meters()
         self._virtual_section()
         self._devices()
@@ -142,6 +155,37 @@ class RigCheck:
                 f"and the radio {quote(hub.radio)} is {address}",
                 "devices check that the hub's address is the one in its certificate",
             )
+
+    def _access(self) -> None:
+        if self.rig.hub.access is None:
+            self.access = shipped_access()
+            return
+        path = self._file(self.rig.hub.access)
+        if not path.is_file():
+            self._error(("hub", "access"), f"there is no access table at {path}", _PATHS)
+            return
+        self.access, problems = inspect_access(path)
+        self.file_problems += problems
+
+    def _images(self) -> None:
+        if self.rig.hub.ota is None:
+            return
+        place = ("hub", "ota", "images")
+        folder = self._file(self.rig.hub.ota.images)
+        try:
+            self.images, problems = read_images(folder)
+        except FileNotFoundError:
+            self._error(place, f"there is no folder {folder}", _PATHS)
+            return
+        except OSError as error:
+            self._error(place, f"{folder} cannot be read: {error.strerror}")
+            return
+        self.file_problems += problems
+        if not self.images and not problems:
+            self._warn(place, f"there is no image in {folder}", "images end in .ota or .zigbee")
+
+    def _file(self, path: str) -> Path:
+        return Path(os.path.normpath(self.document.path.parent / Path(path).expanduser()))
 
     # -- meters -----------------------------------------------------------------------------------
 
@@ -294,5 +338,6 @@ class RigCheck:
                     install_code=code,
                     pairing=role.pairing,
                     schedules=schedules,
+                    settings=role.settings.values,
                 )
             )

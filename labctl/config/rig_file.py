@@ -27,6 +27,13 @@ from labctl.config.inventory import LAB_CA, Suites
 from labctl.config.problems import quote
 from labctl.config.times import Duration, Instant, TimeOfDay, Within
 from labctl.events import Band, PairingMethod
+from labctl.smart_energy.disagreements import (
+    ApsSecurity,
+    DeviceSettings,
+    PriceForm,
+    SnapshotWindow,
+    TimeBase,
+)
 
 
 class Generation(enum.StrEnum):
@@ -93,6 +100,47 @@ Identifier = Annotated[
 """A cluster, attribute or command: its name, or its number."""
 
 
+class KeepAlive(Strict):
+    """What the Keep-Alive cluster tells devices."""
+
+    base_min: Annotated[int, Whole(1, 255)] = 10
+    """Minutes between two looks at the hub."""
+    jitter_s: Annotated[int, Whole(0, 512)] = 300
+    """Seconds that a device adds at random, at most."""
+
+
+class Ota(Strict):
+    """How images are served."""
+
+    images: Text
+    """Folder of the images (`*.ota`, `*.zigbee`), from this file's folder."""
+    notify: bool = True
+    """Whether devices are told of images when they get in."""
+    block_octets: Annotated[int, Whole(1, 255)] = 48
+    """Octets in one block, at most. Devices may ask for fewer."""
+    block_period: Annotated[Duration, Within("0s", "60s")] = timedelta(0)
+    """Devices that ask for blocks more often are told to wait."""
+    simultaneous: Annotated[int, Whole(1, 64)] = 16
+    """Downloads at the same time; other devices are told to wait."""
+    wait: Annotated[Duration, Within("1s", "1d")] = timedelta(seconds=60)
+    """How long they are told to wait."""
+    upgrade_after: Annotated[Duration, Within("0s", "366d")] | None = timedelta(0)
+    """How long after its download a device upgrades; `null` lets it wait for another word."""
+
+
+class Tunnels(Strict):
+    """Tunnels for GBCS messages."""
+
+    open: bool = True
+    """Whether the hub opens one to each PPMID and load switch."""
+    most: Annotated[int, Whole(0, 255)] = 16
+    """Tunnels that devices may open to the hub at the same time."""
+    busy: bool = False
+    """Whether the hub answers all requests for tunnels with 'busy'."""
+    close_after: Annotated[Duration, Within("1s", "65534s")] | None = None
+    """How long a tunnel may be idle. Default: for ever."""
+
+
 class Hub(Strict):
     """The communications hub."""
 
@@ -118,6 +166,18 @@ class Hub(Strict):
     """Which bit of TimeStatus the hub's clock shows: `master` or `synchronised`."""
     max_devices: Annotated[int, Whole(1, 64)] = 16
     """Entries that the device log has room for."""
+    access: Text | None = None
+    """Path of an access table, from this file's folder: who may do what. Default: labctl's own."""
+    refusal_status: Annotated[int, Whole(1, 0xFF, hexadecimal=True)] = 0x7E
+    """ZCL status that answers what the access table denies. Default: NOT_AUTHORIZED."""
+    write_status: Annotated[int, Whole(1, 0xFF, hexadecimal=True)] = 0x88
+    """ZCL status that answers a write that is not let through. Default: READ_ONLY."""
+    keep_alive: Annotated[KeepAlive, BeforeValidator(section)] = Field(default_factory=KeepAlive)
+    """How often devices look whether the hub is there."""
+    ota: Annotated[Ota | None, BeforeValidator(section)] = None
+    """Images for devices to upgrade to. Default: there are none."""
+    tunnels: Annotated[Tunnels, BeforeValidator(section)] = Field(default_factory=Tunnels)
+    """Tunnels to and from devices."""
 
     @property
     def all_suites(self) -> tuple[int, ...]:
@@ -303,6 +363,35 @@ class Read(Strict):
         return min(self.every / 5, timedelta(minutes=1))
 
 
+class Disputed(Strict):
+    """How the hub treats the device where sources disagree. What it really does is recorded."""
+
+    time_security: Annotated[ApsSecurity, choice(ApsSecurity)] = ApsSecurity.EITHER
+    """APS security on Time: `either` way is served, or it is `required`."""
+    keep_alive_security: Annotated[ApsSecurity, choice(ApsSecurity)] = ApsSecurity.EITHER
+    """APS security on Keep-Alive: `either` way is served, or it is `required`."""
+    snapshot_window: Annotated[SnapshotWindow, choice(SnapshotWindow)] = SnapshotWindow.HALF_OPEN
+    """`half-open`: a snapshot at the very end of the window asked for is not in it; `closed`."""
+    publish_price: Annotated[PriceForm, choice(PriceForm)] = PriceForm.SHORT
+    """`short` (28 octets and the label) or `long` (19 octets more)."""
+    calendar_time_base: Annotated[TimeBase, choice(TimeBase)] = TimeBase.UTC
+    """The time that calendars are said to be in: `utc`, `standard` or `local`."""
+    suites: Suites | None = None
+    """Key establishment suites on offer to the device. Default: all that the hub has."""
+
+    @property
+    def values(self) -> DeviceSettings:
+        """As the hub takes them."""
+        return DeviceSettings(
+            time_security=self.time_security,
+            keep_alive_security=self.keep_alive_security,
+            snapshot_window=self.snapshot_window,
+            price_form=self.publish_price,
+            calendar_time_base=self.calendar_time_base,
+            suites=self.suites,
+        )
+
+
 class DeviceRole(Strict):
     """A device under test, and what is expected of it."""
 
@@ -312,6 +401,8 @@ class DeviceRole(Strict):
     """How it comes into the device log."""
     reads: Annotated[tuple[Read, ...], Field(strict=False)] = ()
     """What it should read."""
+    settings: Annotated[Disputed, BeforeValidator(section)] = Field(default_factory=Disputed)
+    """How the hub treats it where sources disagree."""
 
 
 class Bench(Strict):
