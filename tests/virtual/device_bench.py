@@ -109,6 +109,12 @@ class ScriptedHub:
     delay_s: float = 0.02
     new_network_key: bool = False  # changed while the device was away
     wait_s: int = 10  # what its Terminate asks for
+    commands: dict[tuple[int, int], Callable[[bytes], list[tuple[int, bytes]]]] = field(
+        default_factory=dict
+    )
+    """Answers to cluster commands: from the payload, commands of the server and their payloads."""
+    mirror: int = 2
+    flags: int = 0  # for a gas meter, in MirrorReportAttributeResponse
 
     def __post_init__(self) -> None:
         self.servers: dict[int, list[int]] = {
@@ -117,6 +123,7 @@ class ScriptedHub:
             3: [0x0000, 0x000A, 0x0700, 0x0701, 0x0702, 0x0703],
         }
         self.devices = {1: 0x0508, 2: 0x0500, 3: 0x0500}
+        self.clients: dict[int, tuple[int, ...]] = {1: (0x0800,), 2: (0x0800,), 3: (0x0800,)}
         basic = {
             0x0003: uint(UINT8, 1, 1),
             0x0004: string(TEXT, "labctl"),
@@ -227,9 +234,27 @@ class ScriptedHub:
             return [] if secured else [_default(sequence, command, 0x01)]
         if cluster_id in self.refuses:
             return [_default(sequence, command, self.refuses[cluster_id])]
+        if control & 0x08:
+            return self._from_meter(cluster_id, control, command, sequence, payload)
         if control & 0x03 == 0:
             return self._general(endpoint, cluster_id, command, sequence, payload)
+        scripted = self.commands.get((cluster_id, command))
+        if scripted is not None:
+            answers = scripted(payload)
+            if not answers:
+                return [_default(sequence, command, 0x00)]
+            return [bytes((0x19, sequence, number)) + body for number, body in answers]
         return [self._cluster_command(endpoint, cluster_id, command, sequence)]
+
+    def _from_meter(
+        self, cluster_id: int, control: int, command: int, sequence: int, payload: bytes
+    ) -> list[bytes]:
+        if control & 0x01 and (cluster_id, command) == (0x0702, 0x01):
+            return [bytes((0x11, sequence, 0x01)) + self.mirror.to_bytes(2, "little")]
+        if not control & 0x01 and command == 0x0A and payload[-4:] == b"\xfe\xff\x30\x01":
+            answer = bytes((0x11, sequence, 0x09, 0x01)) + self.flags.to_bytes(4, "little")
+            return [answer]
+        return []
 
     def _general(
         self, endpoint: int, cluster_id: int, command: int, sequence: int, payload: bytes
@@ -267,7 +292,7 @@ class ScriptedHub:
         return _default(sequence, command, 0x81)
 
     def _key_establishment(self, command: int, sequence: int, payload: bytes) -> list[bytes]:
-        if command == 0x00:
+        if command == 0x00 or self.machine is None:
             self.key_machines += 1
             self.machine = KeyEstablishment(
                 KeyRole.RESPONDER,
