@@ -12,6 +12,7 @@ from zigpy.zcl import Cluster
 from zigpy.zcl.foundation import Status, ZCLAttributeDef, ZCLCommandDef
 
 from labctl.events import DeviceKind, Event
+from labctl.smart_energy.disagreements import USUAL, DeviceSettings
 from labctl.smart_energy.eui64 import Eui64
 
 S = TypeVar("S")
@@ -25,6 +26,8 @@ NOT_AUTHORIZED = int(Status.NOT_AUTHORIZED)
 MALFORMED = int(Status.MALFORMED_COMMAND)
 NOT_FOUND = int(Status.NOT_FOUND)
 UNSUPPORTED_ATTRIBUTE = int(Status.UNSUPPORTED_ATTRIBUTE)
+INVALID_VALUE = int(Status.INVALID_VALUE)
+INVALID_DATA_TYPE = int(Status.INVALID_DATA_TYPE)
 
 SOLICITED = 0x19
 """Frame control of an answer to which no Default Response is wanted: server to client."""
@@ -46,7 +49,11 @@ class Security(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A cluster command from a device, with what a service may need to know of it."""
+    """A cluster command from a device, with what a service may need to know of it.
+
+    `endpoint` is the hub's; `source_endpoint` the device's. `settings` hold where the sources
+    disagree.
+    """
 
     eui64: Eui64
     kind: DeviceKind
@@ -54,6 +61,9 @@ class Request:
     command_id: int
     payload: bytes
     now_us: int
+    source_endpoint: int = 1
+    settings: DeviceSettings = USUAL
+    """How the hub treats the device where the sources disagree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +79,19 @@ Outcome = Sequence[Answer] | int
 """Answers in their order, or the status of a Default Response."""
 
 
+Value = int | bytes | str
+
+
 @dataclass(frozen=True, slots=True)
 class Attribute(Generic[S]):
     """An attribute that is served: a definition, and how it follows from the service's state.
 
-    A `value` that is no function never changes and is encoded once.
+    A `value` that is no function never changes and is encoded once. A function may give None: the
+    attribute is not there for now, and is answered as one that is unsupported.
     """
 
     definition: ZCLAttributeDef
-    value: Callable[[S], int | bytes | str] | int | bytes | str
+    value: Callable[[S], Value | None] | Value
 
 
 Record = bytes | Callable[[S], bytes]
@@ -96,8 +110,14 @@ class Service(Generic[S]):
     """Commands that `command` carries out; others are answered as unsupported."""
     queries: frozenset[int] = frozenset()
     """Commands of the definition that change nothing, so that a CAD or IHD may send them."""
+    server = True
+    """Whether the endpoint lists the cluster's server side."""
     also_client = False
     """Whether the endpoint lists the cluster's client side too."""
+    client_commands: frozenset[int] = frozenset()
+    """Commands from server to client that `client_command` takes."""
+    writable: frozenset[int] = frozenset()
+    """Attributes that `write` sets, for devices that may."""
 
     def __init__(self, attributes: Iterable[Attribute[S]]) -> None:
         self.cluster_id = int(self.definition.cluster_id)
@@ -107,6 +127,9 @@ class Service(Generic[S]):
         self._schemas: dict[int, Any] = {
             int(command.id): command.schema for command in self.definition.ServerCommandDefs
         }
+        self._client_schemas: dict[int, Any] = {
+            int(command.id): command.schema for command in self.definition.ClientCommandDefs
+        }
         self.generated = tuple(sorted(int(c.id) for c in self.definition.ClientCommandDefs))
 
     def state(self, now_us: int) -> S:
@@ -115,6 +138,14 @@ class Service(Generic[S]):
 
     def command(self, request: Request, fields: Any) -> Outcome:
         """Carry out a command; `fields` is its payload by zigpy's schema."""
+        raise NotImplementedError
+
+    def client_command(self, request: Request, fields: Any) -> Outcome:
+        """Take a command from a device's server to the hub's client."""
+        raise NotImplementedError
+
+    def write(self, attribute_id: int, value: Any, now_us: int) -> int:
+        """Set a writable attribute; `value` is of its type. Returns the status."""
         raise NotImplementedError
 
     def events(self, request: Request, fields: Any) -> Iterable[Event]:
@@ -139,7 +170,10 @@ class Service(Generic[S]):
             else:
                 if state is None:
                     state = self.state(now_us)
-                parts.append(record(state))
+                part = record(state)
+                parts.append(part)
+                if part[2]:
+                    worst = part[2]
         return b"".join(parts), worst
 
     def knows_attribute(self, attribute_id: int) -> bool:
@@ -154,6 +188,19 @@ class Service(Generic[S]):
         """A command's fields. Raises `ValueError`. Octets added by a later version are allowed."""
         fields, _ = self._schemas[command_id].deserialize(payload)
         return fields
+
+    def knows_client_command(self, command_id: int) -> bool:
+        """Whether the cluster's definition has the command from server to client."""
+        return command_id in self._client_schemas
+
+    def parse_from_server(self, command_id: int, payload: bytes) -> Any:
+        """The fields of a command from server to client. Raises `ValueError`."""
+        fields, _ = self._client_schemas[command_id].deserialize(payload)
+        return fields
+
+    def attribute_type(self, attribute_id: int) -> int:
+        """The ZCL type of an attribute that is served."""
+        return int(self._definitions[attribute_id].zcl_type)
 
     def served_attributes(self) -> list[ZCLAttributeDef]:
         """The definitions of what is served, by id."""
@@ -187,9 +234,24 @@ def _record(attribute: Attribute[S]) -> Record[S]:
     if not callable(value):
         octets: bytes = type_(value).serialize()
         return head + octets
+    absent = _FAILURE.pack(int(definition.id), UNSUPPORTED_ATTRIBUTE)
     if not issubclass(type_, int):
-        return lambda state: head + type_(value(state)).serialize()
-    size = int(type_._bits) // 8
-    if type_._signed:
-        return lambda state: head + int(value(state)).to_bytes(size, "little", signed=True)
-    return lambda state: head + int(value(state)).to_bytes(size, "little")
+
+        def record(state: S) -> bytes:
+            found = value(state)
+            return absent if found is None else head + type_(found).serialize()
+
+        return record
+    return _integer(value, head, int(type_._bits) // 8, bool(type_._signed), absent)
+
+
+def _integer(
+    value: Callable[[S], Value | None], head: bytes, size: int, signed: bool, absent: bytes
+) -> Record[S]:
+    def record(state: S) -> bytes:
+        number = value(state)
+        if number is None:
+            return absent
+        return head + number.to_bytes(size, "little", signed=signed)  # type: ignore[union-attr]
+
+    return record

@@ -1,7 +1,7 @@
 """Price 0x0700: one fuel's tariff (SE 1.4 D.4).
 
-Answers carry the request's sequence number and want no Default Response, as GBCS has it. What the
-tariff does not have (blocks, bills, CO2) is NOT_FOUND.
+Answers carry the request's sequence number and want no Default Response, as GBCS has it; several
+instances are several Publish frames. What there is none of (blocks, bills, CO2) is NOT_FOUND.
 """
 
 from __future__ import annotations
@@ -13,40 +13,66 @@ from labctl.hub.services.base import (
     NOT_FOUND,
     SUCCESS,
     Answer,
-    Attribute,
     Outcome,
     Request,
     Service,
     answer,
     command_of,
-    defined,
+)
+from labctl.hub.services.price_attributes import (
+    BLOCK_PERIOD_RESOLUTION,
+    CALORIFIC_DIGITS,
+    CONVERSION_DIGITS,
+    MJ_PER_M3,
+    PriceState,
+    duration_type,
+    has_bills,
+    price_attributes,
+)
+from labctl.hub.services.price_tariff import (
+    BOTH,
+    DELIVERED,
+    DIGITS,
+    KWH,
+    UNUSED,
+    block_thresholds,
+    co2_value,
+    label,
+    price_matrix,
+    tariff_information,
+    tier_labels,
+)
+from labctl.hub.services.publishing import (
+    asked_time,
+    event_of,
+    now_s,
+    tariffs,
+    utc_of,
+    wanted,
+    zigbee_now,
 )
 from labctl.hub.services.time import zigbee_time
-from labctl.meters import ActivePrice, GasProxy, Meter, Tariff
-from labctl.meters.tariff import CURRENCY_GBP, PRICE_TRAILING_DIGITS
+from labctl.meters import ActivePrice, Bill, GasProxy, Meter, Tariff
+from labctl.meters.tariff import CURRENCY_GBP, BlockPeriod
 from labctl.smart_energy.clusters import Price
-from labctl.smart_energy.clusters.price import ANY_EVENT, UNTIL_CHANGED, PriceMatrixEntry, TierLabel
+from labctl.smart_energy.clusters.price import UNTIL_CHANGED
+from labctl.smart_energy.disagreements import PriceForm
 
 GET_CURRENT_PRICE = 0x00
 GET_SCHEDULED_PRICES = 0x01
 PRICE_ACKNOWLEDGEMENT = 0x02
 
-_KWH = 0x00
-_DIGITS = PRICE_TRAILING_DIGITS << 4
-_TOU = 0x00
-_TOU_PRICES = 0x01
-_DELIVERED = 0x00
-_UNUSED = 0xFF
-_SCHEDULED_LIMIT = 5
-_MJ_PER_M3 = 0x01
-_LABEL_OCTETS = 12
+SCHEDULED_LIMIT = 5
+"""Prices and block periods published in answer to one request."""
+BILLS_KEPT = 12
+_EXTENDED = 15
+"""From this tier on the octets of 1.4's longer form are needed."""
+_CONTROL_EXTENDED = 0x02
+_REPEATING = 0x02
+_UNUSED_U32 = 0xFFFFFFFF
 
 
-def _label(text: str) -> bytes:
-    return text.encode()[:_LABEL_OCTETS]
-
-
-class PriceService(Service[None]):
+class PriceService(Service[PriceState]):
     """The prices of one meter. Prices are for kWh, gas included."""
 
     definition = Price
@@ -56,223 +82,275 @@ class PriceService(Service[None]):
     def __init__(self, meter: Meter) -> None:
         self.meter = meter
         self._proxy = meter if isinstance(meter, GasProxy) else None
-        super().__init__([*self._tariff_attributes(), *self._gas_attributes()])
-        self._getters: dict[int, Callable[[Tariff, Request, Any], Outcome]] = {
+        super().__init__(price_attributes(meter))
+        self._getters: dict[int, Callable[[Request, Any], Outcome]] = {
             GET_CURRENT_PRICE: self._current_price,
             GET_SCHEDULED_PRICES: self._scheduled_prices,
+            PRICE_ACKNOWLEDGEMENT: lambda request, fields: SUCCESS,
+            0x03: self._block_periods,
+            0x04: self._conversion_factor,
+            0x05: self._calorific_value,
             0x06: self._tariff_information,
             0x07: self._price_matrix,
+            0x08: self._block_thresholds,
+            0x09: self._co2_value,
             0x0A: self._tier_labels,
+            0x0B: self._billing_period,
+            0x0C: self._consolidated_bill,
         }
 
-    def state(self, now_us: int) -> None:
-        """All attributes are constant while a tariff is in force."""
-        return
+    def state(self, now_us: int) -> PriceState:
+        """The tariff in force."""
+        at_s = now_us // 1_000_000
+        return PriceState(self.meter, self.meter.tariff_at(at_s), at_s)
 
     def command(self, request: Request, fields: Any) -> Outcome:
-        """Answer a Get, or take an acknowledgement."""
-        if request.command_id == PRICE_ACKNOWLEDGEMENT:
-            return SUCCESS
-        if request.command_id == 0x04:
-            return self._conversion_factor(fields)
-        if request.command_id == 0x05:
-            return self._calorific_value(fields)
+        """Answer a Get, or take an acknowledgement.
+
+        Credit payments, currency conversions and cancelled tariffs are never there.
+        """
         getter = self._getters.get(request.command_id)
-        tariff = self.meter.tariff
-        if getter is None or tariff is None:
+        if getter is None:
             return NOT_FOUND
-        return getter(tariff, request, fields)
+        outcome = getter(request, fields)
+        return outcome if outcome or isinstance(outcome, int) else NOT_FOUND
 
-    # -- attributes -------------------------------------------------------------------------------
-
-    def _tariff_attributes(self) -> list[Attribute[None]]:
-        tariff = self.meter.tariff
-        commodity: Attribute[None] = Attribute(
-            defined(Price, "commodity_type"), 1 if self._proxy else 0
-        )
-        if tariff is None:
-            return [commodity]
-        attributes: list[Attribute[None]] = [
-            commodity,
-            Attribute(defined(Price, "standing_charge"), tariff.standing_charge),
-            Attribute(defined(Price, "tariff_label"), tariff.name.encode()),
-            Attribute(defined(Price, "number_of_price_tiers_in_use"), len(tariff.unit_prices)),
-            Attribute(defined(Price, "number_of_block_thresholds_in_use"), 0),
-            Attribute(defined(Price, "unit_of_measure"), _KWH),
-            Attribute(defined(Price, "currency"), CURRENCY_GBP),
-            Attribute(defined(Price, "price_trailing_digit"), _DIGITS),
-        ]
-        tiers = zip(tariff.labels, tariff.unit_prices, strict=True)
-        for number, (label, price) in enumerate(tiers, 1):
-            attributes.append(Attribute(defined(Price, f"tier{number}_price_label"), _label(label)))
-            if number <= 15:
-                attributes.append(Attribute(defined(Price, f"tier{number}_block1_price"), price))
-        return attributes
-
-    def _gas_attributes(self) -> list[Attribute[None]]:
-        if self._proxy is None:
+    def _published(self, request: Request, fields: Any) -> list[Tariff]:
+        """The tariffs that a Get with a time, an event id and a number asks for."""
+        if getattr(fields, "tariff_type", None) not in (None, DELIVERED, BOTH):
             return []
-        gas = self._proxy.meter
-        return [
-            Attribute(defined(Price, "conversion_factor"), gas.conversion_factor),
-            Attribute(defined(Price, "conversion_factor_trailing_digit"), 0x50),
-            Attribute(defined(Price, "calorific_value"), gas.calorific_value),
-            Attribute(defined(Price, "calorific_value_unit"), _MJ_PER_M3),
-            Attribute(defined(Price, "calorific_value_trailing_digit"), 0x20),
-        ]
+        at_s = asked_time(request, int(fields.earliest_start_time))
+        return wanted(
+            tariffs(self.meter, at_s),
+            event_of,
+            int(fields.min_issuer_event_id),
+            int(fields.number_of_commands),
+        )
 
-    # -- commands ---------------------------------------------------------------------------------
+    def _named(self, request: Request, fields: Any) -> Tariff | None:
+        """The tariff of an issuer tariff id."""
+        for tariff in tariffs(self.meter, now_s(request)):
+            if tariff.tariff_id == int(fields.issuer_tariff_id):
+                return tariff
+        return None
 
-    def _current_price(self, tariff: Tariff, request: Request, fields: Any) -> Outcome:
-        return [self._publish_price(tariff, request, tariff.price_at(_seconds(request)))]
+    # -- prices -------------------------------------------------------------------------------
 
-    def _scheduled_prices(self, tariff: Tariff, request: Request, fields: Any) -> Outcome:
+    def _current_price(self, request: Request, fields: Any) -> Outcome:
+        return self._prices(request, now_s(request), 1)
+
+    def _scheduled_prices(self, request: Request, fields: Any) -> Outcome:
         """The price at the start time and those after it, at most five (0 asks for all)."""
-        wanted = int(fields.number_of_events) or _SCHEDULED_LIMIT
-        at_s = _seconds(request)
-        if int(fields.start_time):
-            at_s = max(at_s, int(fields.start_time) + _seconds(request) - _zigbee_now(request))
-        answers: list[Answer] = []
-        while len(answers) < min(wanted, _SCHEDULED_LIMIT):
-            price = tariff.price_at(at_s)
-            answers.append(self._publish_price(tariff, request, price))
-            if price.end_s is None:
-                break
-            at_s = price.end_s
+        count = min(int(fields.number_of_events) or SCHEDULED_LIMIT, SCHEDULED_LIMIT)
+        return self._prices(request, asked_time(request, int(fields.start_time)), count)
+
+    def _prices(self, request: Request, at_s: int, count: int) -> Outcome:
+        answers = []
+        for price in self.meter.prices_from(at_s, count):
+            tariff = self.meter.tariff_at(max(at_s, price.start_s))
+            if tariff is not None:
+                answers.append(_publish_price(request, tariff, price))
         return answers
 
-    def _publish_price(self, tariff: Tariff, request: Request, price: ActivePrice) -> Answer:
-        """The short form: 28 octets and the label (D.4.2.4.1). Tiers above 14 are out of its reach.
+    # -- tariffs ------------------------------------------------------------------------------
 
-        The event id is the price's own start, so that the same price is the same event.
-        """
-        tier = min(price.tier, 15)
-        count = min(len(tariff.unit_prices), 15)
-        minutes = UNTIL_CHANGED
-        if price.end_s is not None:
-            minutes = min((price.end_s - price.start_s) // 60, UNTIL_CHANGED - 1)
-        return answer(
-            command_of(Price, "publish_price"),
-            provider_id=tariff.provider_id,
-            rate_label=_label(price.label),
-            issuer_event_id=zigbee_time(price.start_s),
-            current_time=_zigbee_now(request),
-            unit_of_measure=_KWH,
-            currency=CURRENCY_GBP,
-            price_trailing_digit_and_price_tier=_DIGITS | tier,
-            number_of_price_tiers_and_register_tier=count << 4 | tier,
-            start_time=zigbee_time(price.start_s),
-            duration_in_minutes=minutes,
-            price=price.unit_price,
-        )
+    def _tariff_information(self, request: Request, fields: Any) -> Outcome:
+        return [tariff_information(tariff) for tariff in self._published(request, fields)]
 
-    def _tariff_information(self, tariff: Tariff, request: Request, fields: Any) -> Outcome:
-        if not _asked_for(tariff, fields) or fields.tariff_type not in (None, _DELIVERED, 2):
+    def _price_matrix(self, request: Request, fields: Any) -> Outcome:
+        tariff = self._named(request, fields)
+        return NOT_FOUND if tariff is None else price_matrix(tariff)
+
+    def _block_thresholds(self, request: Request, fields: Any) -> Outcome:
+        tariff = self._named(request, fields)
+        if tariff is None or tariff.blocks is None:
             return NOT_FOUND
+        return [block_thresholds(tariff, tariff.blocks)]
+
+    def _tier_labels(self, request: Request, fields: Any) -> Outcome:
+        tariff = self._named(request, fields)
+        return NOT_FOUND if tariff is None else tier_labels(tariff)
+
+    def _co2_value(self, request: Request, fields: Any) -> Outcome:
         return [
-            answer(
-                command_of(Price, "publish_tariff_information"),
-                provider_id=tariff.provider_id,
-                issuer_event_id=_event(tariff),
-                issuer_tariff_id=tariff.tariff_id,
-                start_time=zigbee_time(tariff.start_s),
-                tariff_type_and_charging_scheme=_TOU << 4 | _DELIVERED,
-                tariff_label=tariff.name.encode(),
-                number_of_price_tiers_in_use=len(tariff.unit_prices),
-                number_of_block_thresholds_in_use=0,
-                unit_of_measure=_KWH,
-                currency=CURRENCY_GBP,
-                price_trailing_digit=_DIGITS,
-                standing_charge=tariff.standing_charge,
-                tier_block_mode=_UNUSED,
-                block_threshold_multiplier=1,
-                block_threshold_divisor=1000,
-            )
+            co2_value(tariff, tariff.co2_g_per_kwh)
+            for tariff in self._published(request, fields)
+            if tariff.co2_g_per_kwh is not None
         ]
 
-    def _price_matrix(self, tariff: Tariff, request: Request, fields: Any) -> Outcome:
-        if int(fields.issuer_tariff_id) != tariff.tariff_id:
+    def _block_periods(self, request: Request, fields: Any) -> Outcome:
+        """The block period at the start time and those after it: 19 octets each."""
+        if fields.tariff_type not in (None, DELIVERED, BOTH):
             return NOT_FOUND
-        return [
-            answer(
-                command_of(Price, "publish_price_matrix"),
-                provider_id=tariff.provider_id,
-                issuer_event_id=_event(tariff),
-                start_time=zigbee_time(tariff.start_s),
-                issuer_tariff_id=tariff.tariff_id,
-                command_index=0,
-                total_number_of_commands=1,
-                sub_payload_control=_TOU_PRICES,
-                prices=[
-                    PriceMatrixEntry(id=number, price=price)
-                    for number, price in enumerate(tariff.unit_prices, 1)
-                ],
+        at_s = asked_time(request, int(fields.start_time))
+        answers: list[Answer] = []
+        for _ in range(min(int(fields.number_of_events) or SCHEDULED_LIMIT, SCHEDULED_LIMIT)):
+            tariff = self.meter.tariff_at(at_s)
+            if tariff is None or tariff.blocks is None:
+                break
+            start_s, end_s = tariff.blocks.span(at_s)
+            answers.append(
+                answer(
+                    command_of(Price, "publish_block_period"),
+                    provider_id=tariff.provider_id,
+                    issuer_event_id=zigbee_time(start_s),
+                    block_period_start_time=zigbee_time(start_s),
+                    block_period_duration=1,
+                    block_period_control=_REPEATING,
+                    block_period_duration_type=duration_type(tariff.blocks.period),
+                    tariff_type=DELIVERED,
+                    tariff_resolution_period=BLOCK_PERIOD_RESOLUTION,
+                )
             )
-        ]
+            at_s = end_s
+        return answers
 
-    def _tier_labels(self, tariff: Tariff, request: Request, fields: Any) -> Outcome:
-        if int(fields.issuer_tariff_id) != tariff.tariff_id:
-            return NOT_FOUND
-        return [
-            answer(
-                command_of(Price, "publish_tier_labels"),
-                provider_id=tariff.provider_id,
-                issuer_event_id=_event(tariff),
-                issuer_tariff_id=tariff.tariff_id,
-                command_index=0,
-                total_number_of_commands=1,
-                labels=[
-                    TierLabel(tier=number, label=_label(label))
-                    for number, label in enumerate(tariff.labels, 1)
-                ],
-            )
-        ]
+    # -- gas ----------------------------------------------------------------------------------
 
-    def _conversion_factor(self, fields: Any) -> Outcome:
-        if self._proxy is None or self.meter.tariff is None:
-            return NOT_FOUND
-        if not _asked_for(self.meter.tariff, fields):
+    def _conversion_factor(self, request: Request, fields: Any) -> Outcome:
+        if self._proxy is None:
             return NOT_FOUND
         return [
             answer(
                 command_of(Price, "publish_conversion_factor"),
-                issuer_event_id=_event(self.meter.tariff),
-                start_time=zigbee_time(self.meter.tariff.start_s),
+                issuer_event_id=event_of(tariff),
+                start_time=zigbee_time(tariff.start_s),
                 conversion_factor=self._proxy.meter.conversion_factor,
-                conversion_factor_trailing_digit=0x50,
+                conversion_factor_trailing_digit=CONVERSION_DIGITS,
             )
+            for tariff in self._published(request, fields)[:1]
         ]
 
-    def _calorific_value(self, fields: Any) -> Outcome:
-        if self._proxy is None or self.meter.tariff is None:
-            return NOT_FOUND
-        if not _asked_for(self.meter.tariff, fields):
+    def _calorific_value(self, request: Request, fields: Any) -> Outcome:
+        if self._proxy is None:
             return NOT_FOUND
         return [
             answer(
                 command_of(Price, "publish_calorific_value"),
-                issuer_event_id=_event(self.meter.tariff),
-                start_time=zigbee_time(self.meter.tariff.start_s),
+                issuer_event_id=event_of(tariff),
+                start_time=zigbee_time(tariff.start_s),
                 calorific_value=self._proxy.meter.calorific_value,
-                calorific_value_unit=_MJ_PER_M3,
-                calorific_value_trailing_digit=0x20,
+                calorific_value_unit=MJ_PER_M3,
+                calorific_value_trailing_digit=CALORIFIC_DIGITS,
             )
+            for tariff in self._published(request, fields)[:1]
         ]
 
+    # -- bills --------------------------------------------------------------------------------
 
-def _event(tariff: Tariff) -> int:
-    return zigbee_time(tariff.start_s)
+    def _billing_period(self, request: Request, fields: Any) -> Outcome:
+        """The billing period at the time asked for; those to come are all alike."""
+        tariff = self._billed(request, fields)
+        if tariff is None:
+            return NOT_FOUND
+        period = self.meter.billing.period(asked_time(request, int(fields.earliest_start_time)))
+        return [
+            answer(command_of(Price, "publish_billing_period"), **_period(tariff, *period))
+            for period in _chosen([period], fields)
+        ]
+
+    def _consolidated_bill(self, request: Request, fields: Any) -> Outcome:
+        """The bills of the periods that ran at the time asked for or later; 0 is the last one."""
+        tariff = self._billed(request, fields)
+        if tariff is None:
+            return NOT_FOUND
+        at_s, since = now_s(request), int(fields.earliest_start_time)
+        backs = range(1, 2) if since in (0, _UNUSED_U32) else range(BILLS_KEPT, 0, -1)
+        bills: dict[tuple[int, int], Bill] = {}
+        for back in backs:
+            bill = self.meter.billing.bill(at_s, back)
+            if since in (0, _UNUSED_U32) or bill.end_s > utc_of(since):
+                bills[bill.start_s, bill.end_s] = bill
+        readable = [period for period, bill in bills.items() if bill.cost is not None]
+        return [
+            answer(
+                command_of(Price, "publish_consolidated_bill"),
+                **_period(tariff, *period),
+                consolidated_bill=min(bills[period].cost or 0, _UNUSED_U32 - 1),
+                currency=CURRENCY_GBP,
+                bill_trailing_digit=DIGITS,
+            )
+            for period in _chosen(readable, fields)
+        ]
+
+    def _billed(self, request: Request, fields: Any) -> Tariff | None:
+        """The tariff in force, if the meter has bills."""
+        at_s = now_s(request)
+        if fields.tariff_type not in (None, DELIVERED, BOTH) or not has_bills(self.meter, at_s):
+            return None
+        return self.meter.tariff_at(at_s)
 
 
-def _seconds(request: Request) -> int:
-    return request.now_us // 1_000_000
+def _publish_price(request: Request, tariff: Tariff, price: ActivePrice) -> Answer:
+    """28 octets and the label (D.4.2.4.1); 19 more in the long form, and for tiers above 14.
+
+    The event id is the price's own start, and the block's number on top of it, so that the same
+    price is the same event and another block's is another.
+    """
+    count = len(tariff.unit_prices)
+    minutes = UNTIL_CHANGED
+    if price.end_s is not None:
+        minutes = min((price.end_s - price.start_s) // 60, UNTIL_CHANGED - 1)
+    extended = count >= _EXTENDED
+    tier, tiers = min(price.tier, _EXTENDED), min(count, _EXTENDED)
+    more = {}
+    if extended or request.settings.price_form is PriceForm.LONG:
+        more = _long_form(price.tier, count)
+    return answer(
+        command_of(Price, "publish_price"),
+        provider_id=tariff.provider_id,
+        rate_label=label(price.label),
+        issuer_event_id=zigbee_time(price.start_s) + max(price.block - 1, 0),
+        current_time=zigbee_now(request),
+        unit_of_measure=KWH,
+        currency=CURRENCY_GBP,
+        price_trailing_digit_and_price_tier=DIGITS | tier,
+        number_of_price_tiers_and_register_tier=tiers << 4 | tier,
+        start_time=zigbee_time(price.start_s),
+        duration_in_minutes=minutes,
+        price=price.unit_price,
+        **more,
+    )
 
 
-def _zigbee_now(request: Request) -> int:
-    return zigbee_time(_seconds(request))
+def _long_form(tier: int, count: int) -> dict[str, int]:
+    """The octets that 1.4 adds: all unused but for tiers above 14."""
+    extended = count >= _EXTENDED
+    over = max(0, tier - _EXTENDED) if extended else UNUSED
+    return {
+        "price_ratio": UNUSED,
+        "generation_price": _UNUSED_U32,
+        "generation_price_ratio": UNUSED,
+        "alternate_cost_delivered": _UNUSED_U32,
+        "alternate_cost_unit": UNUSED,
+        "alternate_cost_trailing_digit": UNUSED,
+        "number_of_block_thresholds": UNUSED,
+        "price_control": _CONTROL_EXTENDED if extended else 0,
+        "number_of_generation_tiers": UNUSED,
+        "generation_tier": UNUSED,
+        "extended_number_of_price_tiers": count - _EXTENDED if extended else UNUSED,
+        "extended_price_tier": over,
+        "extended_register_tier": over,
+    }
 
 
-def _asked_for(tariff: Tariff, fields: Any) -> bool:
-    """Whether "this event or a later one" includes the tariff in force."""
-    wanted = int(fields.min_issuer_event_id)
-    return wanted in (0, ANY_EVENT) or _event(tariff) >= wanted
+def _period(tariff: Tariff, start_s: int, end_s: int) -> dict[str, int]:
+    """The fields that a billing period and its bill begin with."""
+    return {
+        "provider_id": tariff.provider_id,
+        "issuer_event_id": zigbee_time(start_s),
+        "billing_period_start_time": zigbee_time(start_s),
+        "billing_period_duration": 1,
+        "billing_period_duration_type": duration_type(BlockPeriod.MONTH),
+        "tariff_type": DELIVERED,
+    }
+
+
+def _chosen(periods: list[tuple[int, int]], fields: Any) -> list[tuple[int, int]]:
+    """By issuer event id, which is the start, and number."""
+    return wanted(
+        periods,
+        lambda period: zigbee_time(period[0]),
+        int(fields.min_issuer_event_id),
+        int(fields.number_of_commands),
+    )
