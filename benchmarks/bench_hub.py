@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from labctl.clock import Clock
+from labctl.config.access_file import shipped_access
 from labctl.events import Band, DeviceKind, Event, EventBus
 from labctl.hub import Hub, HubSettings, LoggedDevice, ReadSchedule
 from labctl.meters import ElectricityMeter, LoadProfile, ProfileShape, Tariff
@@ -143,6 +144,7 @@ def make_hub(sink: Sink, bus: EventBus) -> Hub:
         start_wh=1_234_567,
     )
     settings = HubSettings(
+        access=shipped_access(),
         network=NetworkSettings(band=Band.GHZ_2_4, page=0, channel=20, tx_power_dbm=8),
         devices=(
             LoggedDevice(eui64=CAD, name="cad", kind=DeviceKind.CAD, link_key=Secret(bytes(16))),

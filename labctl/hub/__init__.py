@@ -5,10 +5,12 @@ from labctl.hub.settings import (
     HUB,
     HubSettings,
     LoggedDevice,
+    OtaSettings,
     PairingRequest,
     Patience,
     ReadSchedule,
     TimeSource,
+    TunnelSettings,
 )
 
 __all__ = [
@@ -16,8 +18,10 @@ __all__ = [
     "Hub",
     "HubSettings",
     "LoggedDevice",
+    "OtaSettings",
     "PairingRequest",
     "Patience",
     "ReadSchedule",
     "TimeSource",
+    "TunnelSettings",
 ]

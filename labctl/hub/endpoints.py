@@ -44,7 +44,7 @@ class Endpoint:
         return EndpointDescriptor(
             endpoint=self.number,
             device_id=self.device_id,
-            server_clusters=tuple(sorted(self.services)),
+            server_clusters=tuple(sorted(c for c, s in self.services.items() if s.server)),
             client_clusters=tuple(sorted(c for c, s in self.services.items() if s.also_client)),
         )
 

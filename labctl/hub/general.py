@@ -15,11 +15,12 @@ from labctl.hub.services.base import MALFORMED, Service
 
 _ATTRIBUTE_INFO: Final = struct.Struct("<HB")
 _READABLE: Final = 0x01
+_WRITABLE: Final = 0x02
 
 
-def written_attributes(frame: Frame) -> list[int]:
-    """The attributes that a Write Attributes speaks of. Raises `Refusal`."""
-    written: list[int] = []
+def written_attributes(frame: Frame) -> list[tuple[int, int, Any]]:
+    """The attributes that a Write Attributes speaks of, with type and value. Raises `Refusal`."""
+    written: list[tuple[int, int, Any]] = []
     rest = frame.payload
     while rest:
         try:
@@ -28,7 +29,8 @@ def written_attributes(frame: Frame) -> list[int]:
             raise Refusal(
                 "zcl", f"malformed Write Attributes: {error}", MALFORMED, frame.command_id
             ) from None
-        written.append(int(record.attrid))
+        typed: Any = record.value
+        written.append((int(record.attrid), int(typed.type), typed.value))
     if not written:
         raise Refusal("zcl", "Write Attributes of nothing", MALFORMED, frame.command_id)
     return written
@@ -45,7 +47,8 @@ def discover_attributes(service: Service[Any], frame: Frame) -> bytes:
     for definition in found[:limit]:
         payload += _ATTRIBUTE_INFO.pack(int(definition.id), int(definition.zcl_type))
         if extended:
-            payload += bytes((_READABLE,))
+            writable = _WRITABLE if int(definition.id) in service.writable else 0
+            payload += bytes((_READABLE | writable,))
     return zcl.general_answer(frame, frame.command_id + 1, payload)
 
 

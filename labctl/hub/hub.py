@@ -37,6 +37,7 @@ from labctl.radio.coordinator import (
     RadioState,
 )
 from labctl.smart_energy.cbke import Identity
+from labctl.smart_energy.disagreements import USUAL, DeviceSettings
 from labctl.smart_energy.eui64 import Eui64
 
 _ZDO_PROFILE = 0x0000
@@ -101,6 +102,7 @@ class Hub(CoordinatorListener):
             self._reporter,
             own_answer=self._own_answer,
             served=self._served,
+            treated=self._treated,
         )
         self._radio: RadioState | None = None
         self._lost = False
@@ -232,6 +234,7 @@ class Hub(CoordinatorListener):
                 mend="give the device with the request, or put it into the rig file",
             )
         device = self._log.add(logged)
+        self._known[logged.eui64] = logged
         self._reporter.device_declared(device)
         return device
 
@@ -249,6 +252,7 @@ class Hub(CoordinatorListener):
                 self._reporter.note("not-removed", Severity.WARNING, eui64, cause=error.what)
         await self._keys.erase(device)
         self._bindings.forget(device.eui64)
+        self._dispatcher.practices.forget(device.eui64)
         self._log.remove(device)
         self._inboxes.pop(device.eui64, None)
         self._bus.emit(PairingRemoved(at_us=self._clock.now_us(), eui64=eui64, reason=reason))
@@ -395,6 +399,11 @@ class Hub(CoordinatorListener):
             self._identification.answered(device, packet, frame)
         elif frame.command_id == zcl.DEFAULT_RESPONSE:
             self._key_establishments.default_response(device, frame)
+
+    def _treated(self, device: Device) -> DeviceSettings:
+        """How a device is treated where the sources disagree."""
+        logged = self._known.get(device.eui64)
+        return USUAL if logged is None else logged.settings
 
     def _dropped(self, device: Device, count: int) -> None:
         self._reporter.note("requests-dropped", Severity.WARNING, device.eui64, count=count)

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from labctl.events import DeviceKind, PairingMethod
 from labctl.radio.coordinator import NetworkSettings
 from labctl.secret import Secret
+from labctl.smart_energy.access import AccessTable
+from labctl.smart_energy.disagreements import USUAL, DeviceSettings
 from labctl.smart_energy.eui64 import Eui64
+from labctl.smart_energy.ota_image import OtaImage
 
 HUB = "hub"
 """The name under which read schedules speak of the hub's own endpoint (1)."""
@@ -27,6 +30,7 @@ class LoggedDevice:
     link_key: Secret
     manufacturer: str | None = None
     model: str | None = None
+    settings: DeviceSettings = USUAL
 
     def __post_init__(self) -> None:
         if len(self.link_key) != 16:
@@ -77,8 +81,41 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OtaSettings:
+    """How images are served.
+
+    Blocks have at most `block_octets`. A device that asks for them more often than each
+    `block_period_ms`, or as one more than `simultaneous`, is told to wait; the latter for `wait_s`.
+    `upgrade_after_s` None lets a device wait for another Upgrade End Response. With `notify` a
+    device is told of an image when it gets in.
+    """
+
+    images: tuple[OtaImage, ...] = ()
+    notify: bool = True
+    block_octets: int = 48
+    block_period_ms: int = 0
+    simultaneous: int = 16
+    wait_s: int = 60
+    upgrade_after_s: int | None = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunnelSettings:
+    """Tunnels to and from devices.
+
+    With `open` the hub opens one to each PPMID and load switch. At most `most` may be opened to
+    it; with `busy` none. `close_after_s` None: a tunnel may be idle for ever.
+    """
+
+    open: bool = True
+    most: int = 16
+    busy: bool = False
+    close_after_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HubSettings:
-    """A hub's settings.
+    """A hub's settings. `access` says who may do what.
 
     `suites` are the key establishment suites on offer; each needs an identity. `refusal_status` is
     what a device hears that asks for what it may not have, `write_status` what it hears for each
@@ -86,6 +123,7 @@ class HubSettings:
     """
 
     network: NetworkSettings
+    access: AccessTable
     devices: tuple[LoggedDevice, ...] = ()
     schedules: tuple[ReadSchedule, ...] = ()
     suites: tuple[int, ...] = (2,)
@@ -97,6 +135,8 @@ class HubSettings:
     write_status: int = 0x88
     queue_limit: int = 32
     bindings_limit: int = 160
+    ota: OtaSettings = field(default_factory=OtaSettings)
+    tunnels: TunnelSettings = field(default_factory=TunnelSettings)
     manufacturer: str = "labctl"
     model: str = "Communications hub"
 

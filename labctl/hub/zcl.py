@@ -12,20 +12,23 @@ from typing import Any, Final
 from zigpy.zcl.foundation import Status
 
 from labctl.events import ReadServed
-from labctl.hub import access
 from labctl.hub import frames as zcl
+from labctl.hub.access import Access
 from labctl.hub.device_log import Device, KeyState
 from labctl.hub.endpoints import Endpoint
 from labctl.hub.frames import Frame, MalformedFrame
 from labctl.hub.general import DISCOVERY, WRITES, written_attributes
+from labctl.hub.practices import TIME, Practices
 from labctl.hub.reads import ReadBook
 from labctl.hub.refusal import Refusal
 from labctl.hub.reporter import Reporter
 from labctl.hub.services.base import (
     FAILURE,
+    INVALID_DATA_TYPE,
     MALFORMED,
     SUCCESS,
     UNSUPPORTED_ATTRIBUTE,
+    Outcome,
     Request,
     Security,
     Service,
@@ -33,6 +36,7 @@ from labctl.hub.services.base import (
 from labctl.hub.settings import HubSettings
 from labctl.radio.coordinator import Incoming, Outgoing
 from labctl.smart_energy.clusters import SMART_ENERGY_PROFILE
+from labctl.smart_energy.disagreements import ApsSecurity, DeviceSettings
 
 _UNSUP_CLUSTER: Final = int(Status.UNSUPPORTED_CLUSTER)
 _UNSUP_CLUSTER_COMMAND: Final = int(Status.UNSUP_CLUSTER_COMMAND)
@@ -41,6 +45,7 @@ _UNSUP_MANUFACTURER_COMMAND: Final = int(Status.UNSUP_MANUF_CLUSTER_COMMAND)
 _UNSUP_MANUFACTURER_GENERAL: Final = int(Status.UNSUP_MANUF_GENERAL_COMMAND)
 _WILDCARD_PROFILE: Final = 0xFFFF
 
+_FAILED: Final = struct.Struct("<HB")
 _BEFORE_KEYS: Final = frozenset({Security.NONE})
 
 
@@ -48,7 +53,8 @@ class Dispatcher:
     """Turns frames into answers and events.
 
     `own_answer` gets each frame that answers a request of the hub's own, `served` each cluster
-    that a device was really served from.
+    that a device was really served from. `treated` tells how a device is treated where the sources
+    disagree.
     """
 
     def __init__(
@@ -60,8 +66,12 @@ class Dispatcher:
         *,
         own_answer: Callable[[Device, Incoming, Frame], None],
         served: Callable[[Device, int], None],
+        treated: Callable[[Device], DeviceSettings],
     ) -> None:
         self._settings = settings
+        self._access = Access(settings.access)
+        self._treated = treated
+        self.practices = Practices(reporter)
         self._endpoints = endpoints
         self._reads = reads
         self._reporter = reporter
@@ -97,12 +107,14 @@ class Dispatcher:
         service = self._service(device, packet)
         self._demand_security(device, packet, service)
         self._demand_sense(packet, service, frame)
+        if frame.from_server and not general:
+            return self._from_server(device, packet, service, frame, received_us)
         if not general:
             return self._command(device, packet, service, frame, received_us)
         if frame.command_id == zcl.READ_ATTRIBUTES:
             return [self._read(device, packet, service, frame, received_us)]
         if frame.command_id in WRITES:
-            return self._write(device, packet, service, frame)
+            return self._write(device, packet, service, frame, received_us)
         discover = DISCOVERY.get(frame.command_id)
         if discover is None:
             raise Refusal(
@@ -132,7 +144,10 @@ class Dispatcher:
     def _demand_security(self, device: Device, packet: Incoming, service: Service[Any]) -> None:
         """SE 1.4a 5.4.6: nothing under the install-code key, nothing unsecured where it matters."""
         if device.authorised:
-            if service.security is Security.LINK_KEY and not packet.aps_encrypted:
+            if not packet.aps_encrypted and (
+                service.security is Security.LINK_KEY
+                or (service.security is Security.EITHER and self._wants_security(device, packet))
+            ):
                 raise Refusal(
                     "aps", "the cluster needs APS security and the frame has none", FAILURE
                 )
@@ -145,6 +160,14 @@ class Dispatcher:
         elif service.security not in _BEFORE_KEYS:
             raise Refusal("aps", "application data before key establishment", None)
 
+    def _wants_security(self, device: Device, packet: Incoming) -> bool:
+        settings = self._treated(device)
+        of_time = packet.cluster_id == TIME
+        wanted = settings.time_security if of_time else settings.keep_alive_security
+        if wanted is ApsSecurity.REQUIRED:
+            self.practices.read(device.eui64, packet.cluster_id, (), secured=False)
+        return wanted is ApsSecurity.REQUIRED
+
     @staticmethod
     def _demand_sense(packet: Incoming, service: Service[Any], frame: Frame) -> None:
         if packet.broadcast:
@@ -153,6 +176,13 @@ class Dispatcher:
             raise Refusal(
                 "zcl",
                 "a frame for the client side of a cluster that the hub only serves",
+                _UNSUP_CLUSTER,
+                frame.command_id,
+            )
+        if not frame.from_server and not service.server:
+            raise Refusal(
+                "zcl",
+                "a frame for the server side of a cluster that the hub is only a client of",
                 _UNSUP_CLUSTER,
                 frame.command_id,
             )
@@ -180,35 +210,97 @@ class Dispatcher:
         if odd or not count:
             raise Refusal("zcl", "malformed Read Attributes", MALFORMED)
         attribute_ids: tuple[int, ...] = struct.unpack(f"<{count}H", frame.payload)
+        if not self._access.may_read(device.kind, service.cluster_id):
+            return self._deny_read(device, packet, service, frame, attribute_ids)
         records, worst = service.read(attribute_ids, received_us)
+        if service.security is Security.EITHER:
+            self.practices.read(
+                device.eui64, service.cluster_id, attribute_ids, secured=packet.aps_encrypted
+            )
         self._served(device, packet, attribute_ids, None, worst, received_us)
         return zcl.general_answer(frame, zcl.READ_ATTRIBUTES_RESPONSE, records)
 
-    def _write(
-        self, device: Device, packet: Incoming, service: Service[Any], frame: Frame
-    ) -> list[bytes]:
-        """Refused attribute by attribute, and recorded as one refusal."""
-        written = written_attributes(frame)
-        statuses = [
-            self._settings.write_status if service.knows_attribute(i) else UNSUPPORTED_ATTRIBUTE
-            for i in written
-        ]
-        silent = frame.command_id == zcl.WRITE_ATTRIBUTES_NO_RESPONSE
-        names = ", ".join(f"0x{attribute_id:04X}" for attribute_id in written)
-        status = None if silent else statuses[0]
+    def _deny_read(
+        self,
+        device: Device,
+        packet: Incoming,
+        service: Service[Any],
+        frame: Frame,
+        attribute_ids: tuple[int, ...],
+    ) -> bytes:
+        """Answered attribute by attribute, and recorded as one refusal."""
+        status = self._settings.refusal_status
         self._refuse(
             device,
             packet,
             frame,
-            Refusal("application", f"write of attribute {names}", status, frame.command_id),
+            Refusal(
+                "application",
+                f"a device of kind {device.kind} may not read cluster 0x{service.cluster_id:04X}",
+                status,
+                frame.command_id,
+            ),
         )
+        records = b"".join(_FAILED.pack(attribute_id, status) for attribute_id in attribute_ids)
+        return zcl.general_answer(frame, zcl.READ_ATTRIBUTES_RESPONSE, records)
+
+    def _write(
+        self,
+        device: Device,
+        packet: Incoming,
+        service: Service[Any],
+        frame: Frame,
+        received_us: int,
+    ) -> list[bytes]:
+        """Decided attribute by attribute; what is refused of it is recorded as one refusal."""
+        written = written_attributes(frame)
+        check = [self._objection_to_write(device, service, i, type_) for i, type_, _ in written]
+        if frame.command_id == zcl.WRITE_ATTRIBUTES_UNDIVIDED and any(check):
+            statuses = [status or self._settings.write_status for status in check]
+        else:
+            statuses = [
+                status or service.write(attribute_id, value, received_us)
+                for status, (attribute_id, _, value) in zip(check, written, strict=True)
+            ]
+        silent = frame.command_id == zcl.WRITE_ATTRIBUTES_NO_RESPONSE
+        refused = [
+            (status, attribute_id)
+            for status, (attribute_id, _, _) in zip(statuses, written, strict=True)
+            if status
+        ]
+        if refused:
+            names = ", ".join(f"0x{attribute_id:04X}" for _, attribute_id in refused)
+            status = None if silent else refused[0][0]
+            self._refuse(
+                device,
+                packet,
+                frame,
+                Refusal("application", f"write of attribute {names}", status, frame.command_id),
+            )
         if silent:
             return []
+        # Success is told in one octet for all of it (ZCL 2.5.5).
         payload = b"".join(
             bytes((status,)) + attribute_id.to_bytes(2, "little")
-            for status, attribute_id in zip(statuses, written, strict=True)
+            for status, attribute_id in refused
         )
-        return [zcl.general_answer(frame, zcl.WRITE_ATTRIBUTES_RESPONSE, payload)]
+        return [
+            zcl.general_answer(frame, zcl.WRITE_ATTRIBUTES_RESPONSE, payload or bytes((SUCCESS,)))
+        ]
+
+    def _objection_to_write(
+        self, device: Device, service: Service[Any], attribute_id: int, type_: int
+    ) -> int:
+        """Why an attribute cannot be written, as a status; SUCCESS when it can."""
+        if not service.knows_attribute(attribute_id):
+            return UNSUPPORTED_ATTRIBUTE
+        if attribute_id not in service.writable or not self._access.may_write(
+            device.kind, service.cluster_id
+        ):
+            return self._settings.write_status
+        if type_ != service.attribute_type(attribute_id):
+            return INVALID_DATA_TYPE
+        return SUCCESS
 
     # -- cluster commands -------------------------------------------------------------------------
 
@@ -228,32 +320,55 @@ class Dispatcher:
             raise Refusal(
                 "zcl", f"malformed command 0x{command_id:02X}: {error}", MALFORMED
             ) from None
-        request = Request(
-            device.eui64,
-            device.kind,
-            packet.destination_endpoint,
-            command_id,
-            frame.payload,
-            received_us,
-        )
+        request = self._request(device, packet, frame, received_us)
         outcome = service.command(request, fields)
         for event in service.events(request, fields):
             self._reporter.emit(event)
         status = outcome if isinstance(outcome, int) else SUCCESS
         self._served(device, packet, (), command_id, status, received_us)
-        if not isinstance(outcome, int):
-            return [
-                Frame(a.control, frame.sequence, a.command_id, a.payload).octets() for a in outcome
-            ]
-        if outcome == SUCCESS and frame.default_response_disabled:
-            return []
-        return [zcl.default_response(frame, outcome)]
+        return _frames(frame, outcome)
+
+    def _from_server(
+        self,
+        device: Device,
+        packet: Incoming,
+        service: Service[Any],
+        frame: Frame,
+        received_us: int,
+    ) -> list[bytes]:
+        """A command from a device's server to a client of the hub's."""
+        command_id = frame.command_id
+        name = f"command 0x{command_id:02X} of the server of cluster 0x{service.cluster_id:04X}"
+        if not service.knows_client_command(command_id):
+            raise Refusal("zcl", f"there is no {name}", _UNSUP_CLUSTER_COMMAND)
+        if command_id not in service.client_commands:
+            raise Refusal("zcl", f"{name} is not taken", _UNSUP_CLUSTER_COMMAND)
+        try:
+            fields = service.parse_from_server(command_id, frame.payload)
+        except ValueError as error:
+            raise Refusal(
+                "zcl", f"malformed command 0x{command_id:02X}: {error}", MALFORMED
+            ) from None
+        request = self._request(device, packet, frame, received_us)
+        return _frames(frame, service.client_command(request, fields))
+
+    def _request(self, device: Device, packet: Incoming, frame: Frame, received_us: int) -> Request:
+        return Request(
+            device.eui64,
+            device.kind,
+            packet.destination_endpoint,
+            frame.command_id,
+            frame.payload,
+            received_us,
+            packet.source_endpoint,
+            self._treated(device),
+        )
 
     def _demand_right(self, device: Device, service: Service[Any], command_id: int) -> None:
         name = f"command 0x{command_id:02X} of cluster 0x{service.cluster_id:04X}"
         if not service.knows_command(command_id):
             raise Refusal("zcl", f"there is no {name}", _UNSUP_CLUSTER_COMMAND)
-        if not access.may_command(device.kind, service, command_id):
+        if not self._access.may_command(device.kind, service.cluster_id, command_id):
             raise Refusal(
                 "application",
                 f"a device of kind {device.kind} may not send {name}",
@@ -307,6 +422,17 @@ class Dispatcher:
             command_id=command_id,
             status=refusal.status,
         )
+
+
+def _frames(request: Frame, outcome: Outcome) -> list[bytes]:
+    """What goes out: the answers, or a Default Response where one is wanted."""
+    if not isinstance(outcome, int):
+        return [
+            Frame(a.control, request.sequence, a.command_id, a.payload).octets() for a in outcome
+        ]
+    if outcome == SUCCESS and request.default_response_disabled:
+        return []
+    return [zcl.default_response(request, outcome)]
 
 
 def _outgoing(packet: Incoming, data: bytes) -> Outgoing:

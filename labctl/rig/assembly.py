@@ -13,7 +13,15 @@ from labctl.config.resolved import ReadSchedule as DeclaredSchedule
 from labctl.config.rig_file import ElectricityMeter as ElectricityEntry
 from labctl.config.rig_file import GasMeter as GasEntry
 from labctl.config.rig_file import Tariff as TariffEntry
-from labctl.hub.settings import HUB, HubSettings, LoggedDevice, ReadSchedule, TimeSource
+from labctl.hub.settings import (
+    HUB,
+    HubSettings,
+    LoggedDevice,
+    OtaSettings,
+    ReadSchedule,
+    TimeSource,
+    TunnelSettings,
+)
 from labctl.meters.electricity import ElectricityMeter
 from labctl.meters.gas import GasMeter, GasProxy
 from labctl.meters.meter import Meter
@@ -54,6 +62,33 @@ def hub_settings(loaded: LoadedRig) -> HubSettings:
         ),
         suites=hub.all_suites,
         time_source=TimeSource(hub.time.value),
+        access=loaded.access,
+        refusal_status=hub.refusal_status,
+        write_status=hub.write_status,
+        keep_alive_base_min=hub.keep_alive.base_min,
+        keep_alive_jitter_s=hub.keep_alive.jitter_s,
+        ota=_ota(loaded),
+        tunnels=TunnelSettings(
+            open=hub.tunnels.open,
+            most=hub.tunnels.most,
+            busy=hub.tunnels.busy,
+            close_after_s=_whole_seconds(hub.tunnels.close_after),
+        ),
+    )
+
+
+def _ota(loaded: LoadedRig) -> OtaSettings:
+    entry = loaded.rig.hub.ota
+    if entry is None:
+        return OtaSettings()
+    return OtaSettings(
+        images=loaded.images,
+        notify=entry.notify,
+        block_octets=entry.block_octets,
+        block_period_ms=round(entry.block_period.total_seconds() * 1000),
+        simultaneous=entry.simultaneous,
+        wait_s=int(entry.wait.total_seconds()),
+        upgrade_after_s=_whole_seconds(entry.upgrade_after),
     )
 
 
@@ -66,6 +101,7 @@ def logged_device(device: DeviceUnderTest) -> LoggedDevice:
         link_key=device.install_code.link_key(),
         manufacturer=device.device.manufacturer,
         model=device.device.model,
+        settings=device.settings,
     )
 
 

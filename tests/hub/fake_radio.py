@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from labctl.clock import Clock
+from labctl.config.access_file import shipped_access
 from labctl.errors import DeliveryError
 from labctl.events import Band, DeviceKind, Event, EventBus, JoinKind
 from labctl.hub import Hub, HubSettings, LoggedDevice, PairingRequest
@@ -48,6 +49,7 @@ CAD_KEY = Secret(bytes(range(16, 32)))
 IHD = LoggedDevice(eui64=IHD_EUI64, name="ihd", kind=DeviceKind.IHD, link_key=IHD_KEY)
 CAD = LoggedDevice(eui64=CAD_EUI64, name="cad", kind=DeviceKind.CAD, link_key=CAD_KEY)
 
+ACCESS = shipped_access()
 NETWORK = NetworkSettings(band=Band.GHZ_2_4, page=0, channel=20, tx_power_dbm=8)
 
 _random = random.Random(20260105)
@@ -372,7 +374,7 @@ def with_hub(
         events: list[Event] = []
         bus.subscribe(events.append)
         hub = Hub(
-            HubSettings(network=NETWORK, devices=devices, **settings),
+            HubSettings(network=NETWORK, **{"devices": devices, "access": ACCESS} | settings),
             coordinator,
             bus,
             clock,

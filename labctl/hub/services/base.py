@@ -63,7 +63,6 @@ class Request:
     now_us: int
     source_endpoint: int = 1
     settings: DeviceSettings = USUAL
-    """How the hub treats the device where the sources disagree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +78,15 @@ Outcome = Sequence[Answer] | int
 """Answers in their order, or the status of a Default Response."""
 
 
-Value = int | bytes | str
-
-
 @dataclass(frozen=True, slots=True)
 class Attribute(Generic[S]):
     """An attribute that is served: a definition, and how it follows from the service's state.
 
-    A `value` that is no function never changes and is encoded once. A function may give None: the
-    attribute is not there for now, and is answered as one that is unsupported.
+    A `value` that is no function never changes and is encoded once.
     """
 
     definition: ZCLAttributeDef
-    value: Callable[[S], Value | None] | Value
+    value: Callable[[S], int | bytes | str] | int | bytes | str
 
 
 Record = bytes | Callable[[S], bytes]
@@ -170,10 +165,7 @@ class Service(Generic[S]):
             else:
                 if state is None:
                     state = self.state(now_us)
-                part = record(state)
-                parts.append(part)
-                if part[2]:
-                    worst = part[2]
+                parts.append(record(state))
         return b"".join(parts), worst
 
     def knows_attribute(self, attribute_id: int) -> bool:
@@ -234,24 +226,9 @@ def _record(attribute: Attribute[S]) -> Record[S]:
     if not callable(value):
         octets: bytes = type_(value).serialize()
         return head + octets
-    absent = _FAILURE.pack(int(definition.id), UNSUPPORTED_ATTRIBUTE)
     if not issubclass(type_, int):
-
-        def record(state: S) -> bytes:
-            found = value(state)
-            return absent if found is None else head + type_(found).serialize()
-
-        return record
-    return _integer(value, head, int(type_._bits) // 8, bool(type_._signed), absent)
-
-
-def _integer(
-    value: Callable[[S], Value | None], head: bytes, size: int, signed: bool, absent: bytes
-) -> Record[S]:
-    def record(state: S) -> bytes:
-        number = value(state)
-        if number is None:
-            return absent
-        return head + number.to_bytes(size, "little", signed=signed)  # type: ignore[union-attr]
-
-    return record
+        return lambda state: head + type_(value(state)).serialize()
+    size = int(type_._bits) // 8
+    if type_._signed:
+        return lambda state: head + int(value(state)).to_bytes(size, "little", signed=True)
+    return lambda state: head + int(value(state)).to_bytes(size, "little")
