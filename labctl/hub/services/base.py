@@ -63,6 +63,7 @@ class Request:
     now_us: int
     source_endpoint: int = 1
     settings: DeviceSettings = USUAL
+    """How the hub treats the device where the sources disagree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +79,19 @@ Outcome = Sequence[Answer] | int
 """Answers in their order, or the status of a Default Response."""
 
 
+Value = int | bytes | str
+
+
 @dataclass(frozen=True, slots=True)
 class Attribute(Generic[S]):
     """An attribute that is served: a definition, and how it follows from the service's state.
 
-    A `value` that is no function never changes and is encoded once.
+    A `value` that is no function never changes and is encoded once. A function may give None: the
+    attribute is not there for now, and is answered as one that is unsupported.
     """
 
     definition: ZCLAttributeDef
-    value: Callable[[S], int | bytes | str] | int | bytes | str
+    value: Callable[[S], Value | None] | Value
 
 
 Record = bytes | Callable[[S], bytes]
@@ -165,7 +170,10 @@ class Service(Generic[S]):
             else:
                 if state is None:
                     state = self.state(now_us)
-                parts.append(record(state))
+                part = record(state)
+                parts.append(part)
+                if part[2]:
+                    worst = part[2]
         return b"".join(parts), worst
 
     def knows_attribute(self, attribute_id: int) -> bool:
@@ -226,9 +234,24 @@ def _record(attribute: Attribute[S]) -> Record[S]:
     if not callable(value):
         octets: bytes = type_(value).serialize()
         return head + octets
+    absent = _FAILURE.pack(int(definition.id), UNSUPPORTED_ATTRIBUTE)
     if not issubclass(type_, int):
-        return lambda state: head + type_(value(state)).serialize()
-    size = int(type_._bits) // 8
-    if type_._signed:
-        return lambda state: head + int(value(state)).to_bytes(size, "little", signed=True)
-    return lambda state: head + int(value(state)).to_bytes(size, "little")
+
+        def record(state: S) -> bytes:
+            found = value(state)
+            return absent if found is None else head + type_(found).serialize()
+
+        return record
+    return _integer(value, head, int(type_._bits) // 8, bool(type_._signed), absent)
+
+
+def _integer(
+    value: Callable[[S], Value | None], head: bytes, size: int, signed: bool, absent: bytes
+) -> Record[S]:
+    def record(state: S) -> bytes:
+        number = value(state)
+        if number is None:
+            return absent
+        return head + number.to_bytes(size, "little", signed=signed)  # type: ignore[union-attr]
+
+    return record
