@@ -226,8 +226,8 @@ class Client(NodeListener):
         except TimeoutError:
             if not until_silent.expired():
                 raise
-            self._saw.note(self._end)
-            self.node.power_off()
+        self._saw.note(self._end)
+        self.node.power_off()
 
     async def _fail(self, every_s: float) -> None:
         """The mains fail at random times."""
@@ -248,15 +248,13 @@ class Client(NodeListener):
             self._torn = step is LifeStep.KEY_ESTABLISHED
             self._cut(f"at {step}")
         if behaviour.silent_at is step:
-            self._stop(What.SILENT)
+            self._fall_silent()
         if behaviour.leaves_at is step and step not in self._left_at and self.node.state.joined:
             self._left_at.add(step)
             self.node.leave()
 
-    def _stop(self, end: What) -> None:
-        """Off the air for good, before any time passes; `end` tells why."""
-        self._end = end
-        self._stopping = True
+    def _fall_silent(self) -> None:
+        """Off the air for good, before any time passes."""
         if self._until_silent is not None:
             self._until_silent.reschedule(asyncio.get_running_loop().time())
 
@@ -275,7 +273,6 @@ class Client(NodeListener):
                 await self._commissioning.rejoin(authorised=self._memory.authorised)
             if state.joined:
                 come_back = await self._work()
-        await asyncio.Event().wait()  # until the timeout that ends it, which is due
 
     async def _work(self) -> bool:
         """Be a client on the network, until it is lost (True: search for it) or left."""
@@ -346,8 +343,9 @@ class Client(NodeListener):
     async def _go_after(self, stays_s: float) -> None:
         """A device that is only visiting leaves, and is switched off."""
         await asyncio.sleep(stays_s)
-        self._stop(What.GONE)
-        self.node.leave()
+        self._end = What.GONE
+        self._stopping = True
+        self.node.leave()  # which interrupts everything
 
     def _install(self, version: int) -> None:
         self._memory.firmware = version
