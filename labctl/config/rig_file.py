@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import datetime
 import enum
-import re
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from labctl.config.fields import (
     Eui,
     Name,
-    Octets,
     Real,
     Strict,
     Text,
@@ -24,8 +22,14 @@ from labctl.config.fields import (
     wrong,
 )
 from labctl.config.inventory import LAB_CA, Suites
+from labctl.config.meters_file import ElectricityMeter as ElectricityMeter
+from labctl.config.meters_file import GasMeter as GasMeter
+from labctl.config.meters_file import Meter as Meter
+from labctl.config.meters_file import Profile as Profile
 from labctl.config.problems import quote
-from labctl.config.times import Duration, Instant, TimeOfDay, Within
+from labctl.config.tariff_file import Tariff as Tariff
+from labctl.config.tariff_file import Tier as Tier
+from labctl.config.times import Duration, Instant, Within
 from labctl.events import Band, PairingMethod
 from labctl.smart_energy.disagreements import (
     ApsSecurity,
@@ -53,14 +57,6 @@ class HubTime(enum.StrEnum):
 
     MASTER = "master"
     SYNCHRONISED = "synchronised"
-
-
-class Profile(enum.StrEnum):
-    """How consumption runs over the day."""
-
-    DOMESTIC = "domestic"
-    HEATING = "heating"
-    FLAT = "flat"
 
 
 class RigClock(enum.StrEnum):
@@ -183,109 +179,6 @@ class Hub(Strict):
     def all_suites(self) -> tuple[int, ...]:
         """The suites that the hub offers, defaults applied."""
         return self.suites or (self.generation.suite,)
-
-
-class Tier(Strict):
-    """A time of day with a price of its own. Times are UTC, as GB meters switch."""
-
-    label: Annotated[str, Octets(12)]
-    """Label of the tier, up to 12 octets."""
-    start: TimeOfDay
-    """When the tier starts, UTC."""
-    end: TimeOfDay
-    """When it ends, UTC; at or before `start` means on the next day."""
-    unit_p_per_kwh: Annotated[float, Real(0, 1000)]
-    """Unit price in the tier, pence a kWh."""
-
-
-class Tariff(Strict):
-    """What a meter charges."""
-
-    name: Annotated[str, Octets(24)] = "Standard"
-    """Label that displays show, up to 24 octets; with prices only the first 12 are sent."""
-    standing_charge_p_per_day: Annotated[float, Real(0, 1000)] = 0.0
-    """Standing charge, pence a day."""
-    unit_p_per_kwh: Annotated[float, Real(0, 1000)]
-    """Unit price, pence a kWh."""
-    tiers: Annotated[tuple[Tier, ...], Field(strict=False, max_length=47)] = ()
-    """Times of day with another unit price. Where two overlap, the first holds."""
-
-
-def _mpxn(value: Any) -> str:
-    text = as_written(value)
-    if isinstance(text, str) and re.fullmatch(r"[0-9]{6,13}", text):
-        return text
-    raise wrong(
-        f"{quote(value)} is not a supply point number",
-        "an MPAN has 13 digits, an MPRN 6 to 10",
-    )
-
-
-class _Meter(Strict):
-    kind: Literal["electricity", "gas"]
-    mpxn: Annotated[
-        str,
-        BeforeValidator(_mpxn),
-        WithJsonSchema(
-            {
-                "anyOf": [{"type": "string", "pattern": "^[0-9]{6,13}$"}, {"type": "integer"}],
-                "x-kind": "6 to 13 digits",
-            }
-        ),
-    ]
-    """Supply point: 13 digits (MPAN) for electricity, 6 to 10 (MPRN) for gas."""
-    serial_number: Annotated[str, Octets(24)]
-    """Serial number of the meter, up to 24 octets."""
-    profile: Annotated[Profile, choice(Profile)] = Profile.DOMESTIC
-    """How consumption runs over the day: `domestic`, `heating` (a boiler) or `flat`."""
-    tariff: Tariff | None = None
-    """Tariff. Default: none is published."""
-
-
-class ElectricityMeter(_Meter):
-    """An electricity meter."""
-
-    kind: Literal["electricity"]
-    """`electricity`."""
-    start_kwh: Annotated[float, Real(0, 99_999_999)] = 0.0
-    """Reading at the very first start of the rig, kWh."""
-    base_w: Annotated[float, Real(0, 100_000)] = 250.0
-    """Load that is always there, W."""
-    peak_w: Annotated[float, Real(0, 100_000)] = 6000.0
-    """Load added to it at the busiest time of day, W."""
-
-
-class GasMeter(_Meter):
-    """A gas meter. It sleeps; devices read the hub's gas proxy."""
-
-    kind: Literal["gas"]
-    """`gas`."""
-    start_m3: Annotated[float, Real(0, 99_999_999)] = 0.0
-    """Reading at the very first start of the rig, m³."""
-    base_m3_per_h: Annotated[float, Real(0, 1000)] = 0.0
-    """Flow that is always there, m³/h."""
-    peak_m3_per_h: Annotated[float, Real(0, 1000)] = 1.2
-    """Flow added to it at the busiest time of day, m³/h."""
-    calorific_value_mj_per_m3: Annotated[float, Real(30, 45)] = 39.5
-    """Calorific value, MJ/m³."""
-    conversion_factor: Annotated[float, Real(0.5, 2)] = 1.02264
-    """Volume correction for temperature and pressure."""
-
-
-def _meter_kind(value: Any) -> str | None:
-    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
-    return f"<{kind}>" if kind in ("electricity", "gas") else None
-
-
-Meter = Annotated[
-    Annotated[ElectricityMeter, Tag("<electricity>")] | Annotated[GasMeter, Tag("<gas>")],
-    Discriminator(
-        _meter_kind,
-        custom_error_type="meter_kind",
-        custom_error_message="the kind of meter is not known",
-    ),
-]
-"""A meter of one of the two kinds."""
 
 
 class Pairing(Strict):

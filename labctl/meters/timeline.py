@@ -61,6 +61,7 @@ class Timeline:
         self._starts = [self._moments[0].at_us]
         self._certain_us = self._starts[0]
         self._rolling = False
+        self._plain_s = self._starts[0] // _US
         self.cost: Callable[[int], int] = lambda utc_s: 0
         """The running cost at a UTC second; the meter connects its ledger here."""
         self.standing: Callable[[int], int] = lambda utc_s: 0
@@ -101,11 +102,11 @@ class Timeline:
 
     def delivered_by(self, utc_s: int) -> int:
         """What was delivered since the origin, at a whole second."""
-        utc_us = utc_s * _US
-        moment = self.at(utc_us)
-        if moment.at_us == self._starts[0] and moment.flows and moment.rate is None:
-            return self._profile.amount_at(utc_s)
-        return self.delivered(utc_us).amount
+        if utc_s >= self._plain_s or len(self._journal) != self._read:
+            self._roll(utc_s * _US)
+            if utc_s >= self._plain_s:
+                return self.delivered(utc_s * _US).amount
+        return self._profile.amount_at(utc_s)
 
     def received(self, utc_us: int) -> Flow:
         """What was received (exported) since the origin, and the rate of it."""
@@ -165,6 +166,7 @@ class Timeline:
             self._certain_us = until_us
         finally:
             self._rolling = False
+        self._note_plain()
 
     def _take_in(self) -> None:
         """The journal has grown: forget what is after its new entries."""
@@ -181,7 +183,16 @@ class Timeline:
             self._moments = [self._first()]
             self._starts = [self._moments[0].at_us]
         self._certain_us = min(self._certain_us, max(from_us, self._starts[0]))
+        self._note_plain()
         self.on_change(from_us // _US)
+
+    def _note_plain(self) -> None:
+        """Note up to when nothing but the profile has moved: that is quick to look up."""
+        first = self._moments[0]
+        plain_us = first.at_us
+        if first.flows and first.rate is None:
+            plain_us = self._starts[1] if len(self._starts) > 1 else self._certain_us + 1
+        self._plain_s = plain_us // _US
 
     def _forward(self, until_us: int) -> bool:
         """Add the next moment up to `until_us`; False when there is none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import time, timedelta
+from datetime import timedelta
 
 from labctl.config.behaviour import Behaviour as BehaviourEntry
 from labctl.config.behaviour import Burst as BurstEntry
@@ -10,9 +10,6 @@ from labctl.config.behaviour import KeyFaults as KeyFaultsEntry
 from labctl.config.behaviour import LifeStep as LifeStepEntry
 from labctl.config.resolved import DeviceUnderTest, LoadedRig
 from labctl.config.resolved import ReadSchedule as DeclaredSchedule
-from labctl.config.rig_file import ElectricityMeter as ElectricityEntry
-from labctl.config.rig_file import GasMeter as GasEntry
-from labctl.config.rig_file import Tariff as TariffEntry
 from labctl.hub.settings import (
     HUB,
     HubSettings,
@@ -22,16 +19,10 @@ from labctl.hub.settings import (
     TimeSource,
     TunnelSettings,
 )
-from labctl.meters.electricity import ElectricityMeter
-from labctl.meters.gas import GasMeter, GasProxy
-from labctl.meters.meter import Meter
-from labctl.meters.profile import LoadProfile, ProfileShape
-from labctl.meters.tariff import Tariff, Tier, pence
 from labctl.radio.coordinator import NetworkSettings
+from labctl.rig.meters import meters as meters
 from labctl.virtual import devices as virtual
 
-_NOISE_PERCENT = {ProfileShape.DOMESTIC: 30, ProfileShape.HEATING: 30, ProfileShape.FLAT: 0}
-_SEASON_PERCENT = {ProfileShape.HEATING: 80}
 _COMMAND_PAYLOADS = {(0x0700, 0x00): b"\x01"}  # GetCurrentPrice: the receiver is always on
 
 
@@ -102,21 +93,6 @@ def logged_device(device: DeviceUnderTest) -> LoggedDevice:
         manufacturer=device.device.manufacturer,
         model=device.device.model,
         settings=device.settings,
-    )
-
-
-def meters(loaded: LoadedRig, *, origin_s: int) -> tuple[Meter, ...]:
-    """The meters that the hub shows, electricity first; gas through its proxy.
-
-    `origin_s` (UTC seconds) is when the registers stood at the rig file's start values.
-    """
-    seed = loaded.rig.virtual.seed if loaded.is_virtual and loaded.rig.virtual else 0
-    entries = sorted(loaded.rig.meters.items(), key=lambda entry: entry[1].kind)
-    return tuple(
-        _electricity(name, entry, origin_s, seed + number)
-        if isinstance(entry, ElectricityEntry)
-        else GasProxy(_gas(name, entry, origin_s, seed + number))
-        for number, (name, entry) in enumerate(entries)
     )
 
 
@@ -264,64 +240,3 @@ def _hub_schedule(device: DeviceUnderTest, schedule: DeclaredSchedule) -> ReadSc
         attributes=schedule.attributes,
         command_id=schedule.command_id,
     )
-
-
-def _electricity(name: str, entry: ElectricityEntry, origin_s: int, seed: int) -> Meter:
-    shape = ProfileShape(entry.profile.value)
-    return ElectricityMeter(
-        name=name,
-        mpxn=entry.mpxn,
-        serial_number=entry.serial_number,
-        tariff=_tariff(entry.tariff, origin_s),
-        profile=LoadProfile(
-            shape,
-            base=round(entry.base_w),
-            peak=round(entry.peak_w),
-            origin_s=origin_s,
-            seed=seed,
-            noise_percent=_NOISE_PERCENT[shape],
-            season_percent=_SEASON_PERCENT.get(shape, 0),
-        ),
-        start_wh=round(entry.start_kwh * 1000),
-    )
-
-
-def _gas(name: str, entry: GasEntry, origin_s: int, seed: int) -> GasMeter:
-    shape = ProfileShape(entry.profile.value)
-    return GasMeter(
-        name=name,
-        mpxn=entry.mpxn,
-        serial_number=entry.serial_number,
-        tariff=_tariff(entry.tariff, origin_s),
-        profile=LoadProfile(
-            shape,
-            base=round(entry.base_m3_per_h * 1_000_000),
-            peak=round(entry.peak_m3_per_h * 1_000_000),
-            origin_s=origin_s,
-            seed=seed,
-            noise_percent=_NOISE_PERCENT[shape],
-            season_percent=_SEASON_PERCENT.get(shape, 0),
-        ),
-        start_litres=round(entry.start_m3 * 1000),
-        calorific_value=round(entry.calorific_value_mj_per_m3 * 100),
-        conversion_factor=round(entry.conversion_factor * 100_000),
-    )
-
-
-def _tariff(entry: TariffEntry | None, origin_s: int) -> Tariff | None:
-    if entry is None:
-        return None
-    return Tariff(
-        name=entry.name,
-        unit_price=pence(entry.unit_p_per_kwh),
-        standing_charge=pence(entry.standing_charge_p_per_day),
-        start_s=origin_s,
-        tiers=tuple(
-            Tier(tier.label, pence(tier.unit_p_per_kwh), _minute(tier.start), _minute(tier.end))
-            for tier in entry.tiers
-        ),
-    )
-
-
-def _minute(of_day: time) -> int:
-    return of_day.hour * 60 + of_day.minute
