@@ -171,13 +171,15 @@ def test_a_device_may_read_on_under_the_key_of_its_install_code() -> None:
 KEY_STEPS = [LifeStep.KEY_INITIATE, LifeStep.KEY_EPHEMERAL, LifeStep.KEY_CONFIRM]
 
 
-@pytest.mark.parametrize("step", [LifeStep.JOINED, *KEY_STEPS, LifeStep.REGISTERED])
+@pytest.mark.parametrize(
+    "step", [LifeStep.JOINED, *KEY_STEPS, LifeStep.KEY_ESTABLISHED, LifeStep.REGISTERED]
+)
 def test_a_device_may_leave_at_any_step(step: LifeStep) -> None:
     def check(coordinator: Coordinator, hub: ScriptedHub, device: VirtualDevice) -> None:
         assert coordinator.gone[0] == DEVICE
         assert device.observations.counts[What.LEFT] >= 1
         # From its confirmation on, the hub holds another key than its install code's.
-        knows_it = step not in (LifeStep.KEY_CONFIRM, LifeStep.REGISTERED)
+        knows_it = step in (LifeStep.JOINED, LifeStep.KEY_INITIATE, LifeStep.KEY_EPHEMERAL)
         assert device.observations.counts[What.JOINED] == (2 if knows_it else 1)
         if step in KEY_STEPS:
             first = [command for command, _ in key_frames(hub)][: KEY_STEPS.index(step) + 2]

@@ -36,6 +36,9 @@ from labctl.virtual.stack.zdo import Zdo
 
 ENDPOINT = 1
 _CRYSTAL_PPM = 20.0
+_LEAVE_GOES_OUT_S = 0.25
+"""So long the leave command has to get out before the radio is used for other things."""
+
 _RESTART_S = 5.0
 """How long a device takes to start its new firmware."""
 
@@ -294,6 +297,8 @@ class Client(NodeListener):
             refused = True
         finally:
             self._interruption = None
+        if not is_member(self.node):
+            await asyncio.sleep(_LEAVE_GOES_OUT_S)
         if refused:
             await self._give_up_this_network()
         return come_back
