@@ -1,164 +1,134 @@
-"""Metering 0x0702: what the meter counts (SE 1.4 D.3), one service for each meter.
+"""Metering 0x0702: what one meter counts (SE 1.4 D.3).
 
-Electricity counts Wh and shows kWh (multiplier 1, divisor 1000), gas counts litres and shows m3.
-Consumption history is of UTC days, as GB meters keep it.
+A device may read, ask for profiles, samples and snapshots, and poll fast; a PPMID may switch on an
+electricity supply that is armed. Everything that is the supplier's is refused.
 """
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
-from labctl.hub.services.base import Attribute, Outcome, Request, Service, defined
+from zigpy.zcl.foundation import Status
+
+from labctl.events import Event, Note
+from labctl.hub.services.base import (
+    NOT_AUTHORIZED,
+    PUSHED,
+    Outcome,
+    Request,
+    Service,
+    answer,
+    command_of,
+)
+from labctl.hub.services.metering_attributes import (
+    FAST_POLL_UPDATE_S,
+    MeteringState,
+    metering_attributes,
+)
+from labctl.hub.services.metering_logs import get_profile, get_sampled_data
+from labctl.hub.services.metering_snapshots import get_snapshot
+from labctl.hub.services.publishing import enter, now_s
 from labctl.hub.services.time import zigbee_time
-from labctl.meters import Fuel, GasProxy, Meter, Reading
+from labctl.meters import Fuel, Meter, Originator, SupplyState
+from labctl.meters.entries import SupplyAsked
 from labctl.smart_energy.clusters import Metering
 
-_DIVISOR = 1000
-_U24 = 0xFFFFFF
-_DAY_S = 86_400
+GET_PROFILE: Final = 0x00
+REQUEST_FAST_POLL_MODE: Final = 0x03
+GET_SNAPSHOT: Final = 0x06
+GET_SAMPLED_DATA: Final = 0x08
+LOCAL_CHANGE_SUPPLY: Final = 0x0C
 
-_KWH = 0x00
-_M3 = 0x01
-_ELECTRIC_METER = 0x00
-_MIRRORED_GAS_METER = 0x80
-_SUPPLY_ON = 0x02
-
-
-def _formatting(left: int, right: int) -> int:
-    """Digits left and right of the point, leading zeros suppressed (D.3.2.2.4.4)."""
-    return 0x80 | left << 3 | right
+_INVALID_FIELD = int(Status.INVALID_FIELD)
+_FAST_POLL_LIMIT_S = 15 * 60
 
 
-@dataclass(slots=True)
-class _State:
-    """A reading, and the way back to the meter's history."""
-
-    meter: Meter
-    reading: Reading
-
-    def day(self, back: int) -> int:
-        """Consumption of the day `back` days before that of the reading; 0 is today so far."""
-        midnight = self.reading.taken_s - self.reading.taken_s % _DAY_S
-        if back == 0:
-            return self._consumed(midnight, self.reading.taken_s)
-        return self._consumed(midnight - back * _DAY_S, midnight - (back - 1) * _DAY_S)
-
-    def week(self, back: int) -> int:
-        """Consumption of the week (Monday to Sunday, UTC) `back` weeks before."""
-        today = self.reading.taken_s // _DAY_S
-        monday = (today - (today + 3) % 7 - 7 * back) * _DAY_S
-        return self._consumed(monday, min(monday + 7 * _DAY_S, self.reading.taken_s))
-
-    def month(self, back: int) -> int:
-        """Consumption of the calendar month (UTC) `back` months before."""
-        now = datetime.datetime.fromtimestamp(self.reading.taken_s, datetime.UTC)
-        first = now.year * 12 + now.month - 1 - back
-        return self._consumed(_month(first), min(_month(first + 1), self.reading.taken_s))
-
-    def _consumed(self, start_s: int, end_s: int) -> int:
-        return min(self.meter.consumed(start_s, end_s), _U24)
-
-
-def _month(number: int) -> int:
-    """The Unix time at which a month (years x 12 + month - 1) starts."""
-    year, month = divmod(number, 12)
-    return int(datetime.datetime(year, month + 1, 1, tzinfo=datetime.UTC).timestamp())
-
-
-def _attribute(
-    name: str, value: Callable[[_State], int | bytes | str] | int | bytes | str
-) -> Attribute[_State]:
-    return Attribute(defined(Metering, name), value)
-
-
-class MeteringService(Service[_State]):
+class MeteringService(Service[MeteringState]):
     """One meter's registers."""
 
     definition = Metering
-    commands: frozenset[int] = frozenset()
-    queries = frozenset({0x00, 0x03, 0x06, 0x08})
+    queries = frozenset({GET_PROFILE, REQUEST_FAST_POLL_MODE, GET_SNAPSHOT, GET_SAMPLED_DATA})
+    commands = queries | {LOCAL_CHANGE_SUPPLY}
 
     def __init__(self, meter: Meter) -> None:
         self.meter = meter
-        gas = meter.fuel is Fuel.GAS
-        attributes = [
-            _attribute("current_summ_delivered", lambda s: s.reading.summation),
-            _attribute("reading_snapshot_time", lambda s: zigbee_time(s.reading.taken_s)),
-            _attribute("default_update_period", 30),
-            _attribute("fast_poll_update_period", 5),
-            _attribute("supply_status", _SUPPLY_ON),
-            _attribute("status", 0),
-            _attribute("unit_of_measure", _M3 if gas else _KWH),
-            _attribute("multiplier", 1),
-            _attribute("divisor", _DIVISOR),
-            _attribute("summation_formatting", _formatting(6, 3)),
-            _attribute("historical_consumption_formatting", _formatting(6, 3)),
-            _attribute("metering_device_type", _MIRRORED_GAS_METER if gas else _ELECTRIC_METER),
-            _attribute("site_id", meter.mpxn.encode()),
-            _attribute("meter_serial_number", meter.serial_number.encode()),
-        ]
-        if not gas:
-            attributes += [
-                _attribute("demand_formatting", _formatting(3, 3)),
-                _attribute("instantaneous_demand", lambda s: s.reading.demand_w or 0),
-                _attribute("iambient_consumption_indicator", _ambient),
-            ]
-        attributes += _history("", lambda state, amount: amount)
-        if isinstance(meter, GasProxy):
-            energy = meter.meter.energy_wh
-            attributes += [
-                _attribute("alternative_unit_of_measure", _KWH),
-                _attribute("alternative_consumption_formatting", _formatting(6, 3)),
-                *_history("alternative_", lambda state, amount: min(energy(amount), _U24)),
-            ]
-        super().__init__(attributes)
+        super().__init__(metering_attributes(meter))
+        self._fast_poll_s = 0
+        self._fast_poll_end_s = 0
+        self._doers: dict[int, Callable[[Request, Any], Outcome]] = {
+            GET_PROFILE: lambda request, fields: get_profile(self.meter, request, fields),
+            REQUEST_FAST_POLL_MODE: self._fast_poll,
+            GET_SNAPSHOT: lambda request, fields: get_snapshot(self.meter, request, fields),
+            GET_SAMPLED_DATA: lambda request, fields: get_sampled_data(self.meter, request, fields),
+            LOCAL_CHANGE_SUPPLY: self._change_supply,
+        }
 
-    def state(self, now_us: int) -> _State:
+    def state(self, now_us: int) -> MeteringState:
         """The reading that holds at `now_us`."""
-        return _State(self.meter, self.meter.at(now_us))
+        return MeteringState(self.meter, now_us)
 
     def command(self, request: Request, fields: Any) -> Outcome:
-        """No command is carried out yet; the dispatcher says so before it comes here."""
-        raise AssertionError("Metering lists no commands")
+        """Carry out a command."""
+        return self._doers[request.command_id](request, fields)
 
+    def events(self, request: Request, fields: Any) -> Iterable[Event]:
+        """That somebody switched on a supply, or tried to, is evidence."""
+        if request.command_id == LOCAL_CHANGE_SUPPLY:
+            yield Note(
+                at_us=request.now_us,
+                kind="supply-asked",
+                eui64=request.eui64,
+                detail={
+                    "meter": self.meter.name,
+                    "asked": int(fields.proposed_supply_status),
+                    "supply": int(self.meter.supply_at(request.now_us).state),
+                },
+            )
 
-def _ambient(state: _State) -> int:
-    """Low, medium or high by the demand: GB displays show it as green, amber and red."""
-    demand = state.reading.demand_w or 0
-    return 0 if demand < 500 else 1 if demand < 1500 else 2
+    def _fast_poll(self, request: Request, fields: Any) -> Outcome:
+        """D.3.2.3.1.4: not faster than the meter can, 15 minutes at most, and never prolonged.
 
+        While it lasts, another request is told the period and the end of the mode that runs.
+        """
+        at_s = now_s(request)
+        if at_s >= self._fast_poll_end_s:
+            wanted_s = min(int(fields.duration) * 60, _FAST_POLL_LIMIT_S)
+            self._fast_poll_s = max(int(fields.fast_poll_update_period), FAST_POLL_UPDATE_S)
+            self._fast_poll_end_s = at_s + wanted_s
+        return [
+            answer(
+                command_of(Metering, "request_fast_poll_mode_response"),
+                applied_update_period=self._fast_poll_s,
+                fast_poll_mode_end_time=zigbee_time(self._fast_poll_end_s),
+            )
+        ]
 
-def _history(prefix: str, scale: Callable[[_State, int], int]) -> list[Attribute[_State]]:
-    """Days, weeks and months delivered, in the main or the alternative unit."""
+    def _change_supply(self, request: Request, fields: Any) -> Outcome:
+        """D.3.2.3.1.13: an armed supply is switched on, never that of gas.
 
-    def attribute(name: str, amount: Callable[[_State], int]) -> Attribute[_State]:
-        return _attribute(prefix + name, lambda state: scale(state, amount(state)))
-
-    day = "current_day" if prefix else "currentday"
-    yesterday = "previous_day" if prefix else "previousday"
-    attributes = [
-        attribute(f"{day}_consumption_delivered", lambda s: s.day(0)),
-        attribute(f"{yesterday}_consumption_delivered", lambda s: s.day(1)),
-    ]
-    for back in range(2, 9):
-        attributes.append(
-            attribute(f"previous_day{back}_consumption_delivered", lambda s, n=back: s.day(n))  # type: ignore[misc]
+        What comes of it follows from the meter's state; the answer is what the supply is then.
+        """
+        proposed = int(fields.proposed_supply_status)
+        if proposed not in (SupplyState.ARMED, SupplyState.ON):
+            return _INVALID_FIELD
+        if self.meter.fuel is Fuel.GAS:
+            return NOT_AUTHORIZED
+        asked = SupplyAsked(
+            at_us=request.now_us,
+            meter=self.meter.name,
+            state=SupplyState(proposed),
+            originator=Originator.PPMID,
         )
-    for back in range(6):
-        attributes.append(
-            attribute(f"{_past('week', back)}_delivered", lambda s, n=back: s.week(n))  # type: ignore[misc]
-        )
-    for back in range(14):
-        attributes.append(
-            attribute(f"{_past('month', back)}_delivered", lambda s, n=back: s.month(n))  # type: ignore[misc]
-        )
-    return attributes
-
-
-def _past(period: str, back: int) -> str:
-    if back == 0:
-        return f"current_{period}_consumption"
-    return f"previous_{period}{back if back > 1 else ''}_consumption"
+        enter(self.meter, asked)
+        tariff = self.meter.tariff_at(now_s(request))
+        return [
+            answer(
+                command_of(Metering, "supply_status_response"),
+                PUSHED,
+                provider_id=tariff.provider_id if tariff is not None else 0,
+                issuer_event_id=zigbee_time(now_s(request)),
+                implementation_date_time=zigbee_time(now_s(request)),
+                supply_status=int(self.meter.supply_at(request.now_us).state),
+            )
+        ]

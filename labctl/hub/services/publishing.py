@@ -7,11 +7,13 @@ up to a number; each instance is published by itself, a long one in several fram
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from labctl.hub.services.base import Request
 from labctl.hub.services.time import ZIGBEE_EPOCH_S, zigbee_time
 from labctl.meters import Meter, Tariff
+from labctl.meters.entries import Entry
 from labctl.smart_energy.clusters.price import ANY_EVENT
 
 T = TypeVar("T")
@@ -77,3 +79,11 @@ def in_parts(items: Sequence[T], octets: Callable[[T], int], header: int) -> lis
         parts[-1].append(item)
         room -= need
     return parts
+
+
+def enter(meter: Meter, entry: Entry) -> None:
+    """Append to a meter's journal; after the last entry, if one was dated ahead."""
+    last = meter.journal.since(max(0, len(meter.journal) - 1))
+    if last and last[0].at_us > entry.at_us:
+        entry = replace(entry, at_us=last[0].at_us)
+    meter.journal.append(entry)
