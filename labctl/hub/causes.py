@@ -53,6 +53,11 @@ def unanswered(device: Device, kind: JoinKind, attempts: int) -> str:
             "the hub holds a key that it established with the device before; if the device was "
             "reset since, unpair it and pair it again"
         )
+    if device.key is KeyState.UNPROVEN and kind is JoinKind.JOIN:
+        return cause + (
+            "the hub offers the key that the device had before, and takes its install code in the "
+            "second half of the window"
+        )
     if kind is JoinKind.UNSECURED_REJOIN:
         return cause + "it lost its link key, or the link is too poor"
     cause += "wrong install code, or the link is too poor"
@@ -62,6 +67,11 @@ def unanswered(device: Device, kind: JoinKind, attempts: int) -> str:
             "so it is most likely the install code"
         )
     return cause
+
+
+def revoked(cause: str) -> str:
+    """The device ended an exchange that the hub had concluded."""
+    return f"key establishment: {cause}; the key of it is withdrawn, what was before it holds"
 
 
 def never_began(seconds: float) -> str:

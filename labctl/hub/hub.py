@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Final
 
 from labctl.clock import Clock
 from labctl.errors import ConfigurationError, DeliveryError, RigError
-from labctl.events import EventBus, PairingArmed, PairingRemoved, RadioLost, Severity
+from labctl.events import EventBus, RadioLost, Severity
 from labctl.hub import binding, causes
 from labctl.hub import frames as zcl
 from labctl.hub.binding import BindingTable
 from labctl.hub.chores import Chores
-from labctl.hub.device_log import Device, DeviceLog
+from labctl.hub.device_log import Device, DeviceLog, KeyState
 from labctl.hub.endpoints import Endpoint, build_endpoints
 from labctl.hub.eviction import Eviction
 from labctl.hub.frames import Frame, MalformedFrame
 from labctl.hub.identify import Identification
 from labctl.hub.inbox import Inbox, Work
 from labctl.hub.joins import JoinBook
+from labctl.hub.key_engine import Arithmetics, HostArithmetics, RadioArithmetics, radio_identities
 from labctl.hub.key_establishment import CLUSTER_ID as KEY_ESTABLISHMENT
 from labctl.hub.key_establishment import KeyEstablishments
 from labctl.hub.keys import Keys
+from labctl.hub.network_key import NetworkKeyUpdate
+from labctl.hub.pairings import Pairings
 from labctl.hub.reads import ReadBook
 from labctl.hub.reporter import Reporter
 from labctl.hub.settings import HubSettings, PairingRequest
 from labctl.hub.trust_centre import TrustCentre
+from labctl.hub.vault import KeptLog, Vault
 from labctl.hub.zcl import Dispatcher
 from labctl.meters import Meter
 from labctl.radio.coordinator import (
@@ -33,7 +39,9 @@ from labctl.radio.coordinator import (
     CoordinatorListener,
     Incoming,
     JoinSeen,
+    NetworkSettings,
     Outgoing,
+    PartnerKey,
     RadioState,
 )
 from labctl.smart_energy.cbke import Identity
@@ -42,6 +50,9 @@ from labctl.smart_energy.eui64 import Eui64
 
 _ZDO_PROFILE = 0x0000
 _DATA_CLUSTERS = range(0x0700, 0x0710)
+_RX_ON_WHEN_IDLE = 0x08  # capability information, R22 table 3.62
+NOBODY: Final = Eui64("00" * 8)
+"""Whoever it was, the radio did not say."""
 
 
 IdentitySource = Callable[[Eui64], Mapping[int, Identity]]
@@ -53,7 +64,8 @@ class Hub(CoordinatorListener):
 
     `meters` become ESI endpoints 2, 3, ... in their order. `identities` are the hub's certificates
     by suite, or a function that gives them for the radio's EUI-64, which must be their subject.
-    `random_octets` supplies ephemeral keys.
+    `random_octets` supplies ephemeral keys. `vault` keeps the device log with its keys over
+    restarts and changes of the stick; without one the log lasts as long as the hub.
 
     Nothing that a device sends makes the hub raise: what devices do wrong is an event.
     """
@@ -68,6 +80,7 @@ class Hub(CoordinatorListener):
         meters: Sequence[Meter],
         identities: Mapping[int, Identity] | IdentitySource,
         random_octets: Callable[[int], bytes],
+        vault: Vault | None = None,
     ) -> None:
         """Raise `ConfigurationError` when settings, meters and identities do not go together."""
         self._settings = settings
@@ -81,11 +94,15 @@ class Hub(CoordinatorListener):
         self._random_octets = random_octets
         self._reporter = Reporter(bus, clock)
         self._chores = Chores(self._task_failed)
-        self._keys = Keys(coordinator)
-        self._log = DeviceLog(settings.network.max_devices)
+        self._log = DeviceLog(
+            settings.network.max_devices,
+            gas_proxy_counts=settings.gas_proxy_counts,
+            vault=vault,
+        )
+        self._keys = Keys(coordinator, self._log)
         self._known = {device.eui64: device for device in settings.devices}
         for logged in settings.devices:
-            self._log.add(logged)
+            self._log.declare(logged)
         self._inboxes: dict[str, Inbox] = {}
         try:
             self._endpoints = build_endpoints(settings, meters, clock.now_us())
@@ -113,16 +130,25 @@ class Hub(CoordinatorListener):
         """Bring the network up and serve. Raises `RigError`, `ConfigurationError`."""
         self._coordinator.listen(self)
         descriptors = [endpoint.descriptor for endpoint in self._endpoints.values()]
-        radio = await self._coordinator.start(self._settings.network, descriptors)
+        kept = self._log.load()
+        radio = await self._coordinator.start(_network(self._settings.network, kept), descriptors)
         try:
-            await self._take_over(radio)
+            await self._take_over(radio, kept)
         except BaseException:
             await self._coordinator.stop()
             raise
 
-    async def _take_over(self, radio: RadioState) -> None:
+    async def _take_over(self, radio: RadioState, kept: KeptLog) -> None:
         """Everything that has to wait for the radio's address."""
-        if callable(self._identity_source):
+        arithmetics: Arithmetics = HostArithmetics(self._random_octets)
+        in_radio = await radio_identities(
+            self._coordinator, self._settings.key_engine, self._settings.suites, radio.name
+        )
+        if in_radio is not None:
+            assert self._coordinator.key_engine is not None  # whose certificates these are
+            arithmetics = RadioArithmetics(self._coordinator.key_engine)
+            self._identities = dict(in_radio)
+        elif callable(self._identity_source):
             offered = self._identity_source(radio.eui64)
             self._identities = _of_suites(offered, self._settings.suites)
         for suite, identity in self._identities.items():
@@ -133,10 +159,12 @@ class Hub(CoordinatorListener):
                     where=radio.name,
                     mend="use the certificate of this radio, or let the lab CA issue one",
                 )
+        eviction = Eviction(self._coordinator, self._keys, self._reporter, self._chores)
         self._trust_centre = TrustCentre(
             log=self._log,
             book=JoinBook(self._bus, self._clock, radio),
-            eviction=Eviction(self._coordinator, self._keys, self._reporter, self._chores),
+            eviction=eviction,
+            keys=self._keys,
             coordinator=self._coordinator,
             reporter=self._reporter,
             chores=self._chores,
@@ -147,22 +175,58 @@ class Hub(CoordinatorListener):
         self._key_establishments = KeyEstablishments(
             identities=self._identities,
             own=radio.eui64,
-            random_octets=self._random_octets,
+            arithmetics=arithmetics,
             coordinator=self._coordinator,
             keys=self._keys,
             trust_centre=self._trust_centre,
             reporter=self._reporter,
             chores=self._chores,
+            patience=self._settings.patience,
             enqueue=partial(self._enqueue, droppable=False),
         )
-        strangers = await self._keys.resume(self._log)
+        self._pairings = Pairings(
+            settings=self._settings,
+            known=self._known,
+            log=self._log,
+            keys=self._keys,
+            eviction=eviction,
+            trust_centre=self._trust_centre,
+            key_establishments=self._key_establishments,
+            coordinator=self._coordinator,
+            reporter=self._reporter,
+            chores=self._chores,
+            forgotten=self._forgotten,
+        )
+        self._network_key = NetworkKeyUpdate(
+            self._log, self._coordinator, self._reporter, self._random_octets
+        )
+        swapped = kept.hub is not None and kept.hub != radio.eui64
+        if kept.devices and kept.extended_pan_id not in (None, radio.extended_pan_id):
+            raise RigError(
+                f"the radio holds the network {radio.extended_pan_id}, "
+                f"the device log is of {kept.extended_pan_id}",
+                where=radio.name,
+                mend="`labctl hub export` and `labctl hub import` move a log to another radio; "
+                "without its key store the rig begins a log of its own",
+            )
+        self._log.belongs_to(radio.eui64, radio.extended_pan_id)
+        resumption = await self._keys.resume(swapped=swapped)
         self._reporter.radio_up(radio)
+        if swapped:
+            self._reporter.note(
+                "trust-centre-swapped", Severity.WARNING, before=kept.hub, now=radio.eui64
+            )
+        for device in resumption.restored:
+            self._reporter.note("key-restored", eui64=device.eui64, state=device.key.value)
         for device in self._log:
             self._reporter.device_declared(device)
         for declaration in self._reads.declarations(self._clock.now_us()):
             self._bus.emit(declaration)
-        for stranger in strangers:
+        for stranger in resumption.strangers:
             self._reporter.note("key-of-unlisted-device", Severity.WARNING, stranger)
+        for device in self._log:
+            if device.key is KeyState.UNPROVEN:
+                self._trust_centre.unproven(device)
         self._radio = radio
 
     async def stop(self) -> None:
@@ -204,58 +268,63 @@ class Hub(CoordinatorListener):
     async def pair(self, request: PairingRequest) -> None:
         """Let a device in: its install-code key into the radio, joining open for the window.
 
-        A device that is authorised keeps its key (GBCS CCS01). Returns when the window is open;
+        A device that is authorised keeps its key (GBCS CCS01), and one that was removed not long
+        ago may use its old one in the first half of the window. Returns when the window is open;
         what comes of it are events. Raises `ConfigurationError` for a device that nobody
-        described, `RigError` when the log is full or the radio fails.
+        described, `UsageError` without a consent reference where one is demanded, `RigError` when
+        the log is full or the radio fails. Each refusal is recorded too.
         """
         if self._radio is None:
             raise RigError("the hub is not running")
-        device = self._log.get(request.eui64) or self._enter(request)
-        self._trust_centre.opened(device)
-        await self._keys.install_code_key(device)
-        self._bus.emit(
-            PairingArmed(
-                at_us=self._clock.now_us(),
-                eui64=device.eui64,
-                method=request.method,
-                requested_by=request.requested_by,
-                window_s=request.window_s,
-                consent_reference=request.consent_reference,
-            )
-        )
-        await self._trust_centre.windows.open(device, request.window_s)
+        await self._pairings.pair(request)
 
-    def _enter(self, request: PairingRequest) -> Device:
-        """A new entry of the device log."""
-        logged = request.device or self._known.get(request.eui64)
-        if logged is None:
-            raise ConfigurationError(
-                f"{request.eui64} is not in the device log",
-                mend="give the device with the request, or put it into the rig file",
-            )
-        device = self._log.add(logged)
-        self._known[logged.eui64] = logged
-        self._reporter.device_declared(device)
-        return device
+    async def offer(self, seconds: int) -> None:
+        """Open joining to see who comes, for 1 to 65535 s; 0 ends it. Nobody gets in by that.
 
-    async def unpair(self, eui64: Eui64, reason: str) -> None:
-        """Remove a device from the network and from the log. Raises `RigError`."""
+        Whoever tries and is not listed is noted (`joiner-offered`) and in `offered`.
+        """
+        self.radio  # noqa: B018 - raises when there is none
+        await self._pairings.offer(seconds)
+
+    @property
+    def offered(self) -> tuple[Eui64, ...]:
+        """Who tried to join while an offer was open, in the order of their coming."""
+        return self._pairings.offered
+
+    async def confirm(self, request: PairingRequest) -> None:
+        """Pair a device that was offered; it gets in at its next try. Raises as `pair` does."""
+        await self._pairings.confirm(request)
+
+    async def unpair(self, eui64: Eui64, reason: str) -> bool:
+        """Remove a device from the network and from the log. Raises `RigError`.
+
+        False when it was on the network and did not answer: then it is refused from now on.
+        """
+        return await self._pairings.unpair(eui64, reason)
+
+    async def establish_key(self, eui64: Eui64, *, suite: int | None = None) -> None:
+        """Begin key establishment with a device; what comes of it is a join. Raises `RigError`."""
         device = self._log.get(eui64)
         if device is None:
-            return
-        await self._trust_centre.forget(device, f"unpaired: {reason}")
-        self._key_establishments.forget(device)
-        if device.nwk is not None:
-            try:
-                await self._coordinator.remove_device(device.eui64, device.nwk)
-            except RigError as error:
-                self._reporter.note("not-removed", Severity.WARNING, eui64, cause=error.what)
-        await self._keys.erase(device)
+            raise RigError(f"{eui64} is not in the device log", mend="pair it first")
+        await self._key_establishments.initiate(device, suite=suite)
+
+    async def update_network_key(self) -> None:
+        """Give every device that listens a new network key, and switch to it. Takes some 10 s.
+
+        Devices that missed it come back by an unsecured rejoin. Raises `RigError`.
+        """
+        self.radio  # noqa: B018 - raises when there is none
+        await self._network_key.run()
+
+    def device_log(self) -> DeviceLog:
+        """The log, for looking at."""
+        return self._log
+
+    def _forgotten(self, device: Device) -> None:
+        """A device is out: nothing of it stays."""
         self._bindings.forget(device.eui64)
-        self._dispatcher.practices.forget(device.eui64)
-        self._log.remove(device)
         self._inboxes.pop(device.eui64, None)
-        self._bus.emit(PairingRemoved(at_us=self._clock.now_us(), eui64=eui64, reason=reason))
 
     # -- what the radio tells ---------------------------------------------------------------------
 
@@ -276,21 +345,33 @@ class Hub(CoordinatorListener):
         elif packet.cluster_id == binding.DEVICE_ANNOUNCE:
             self._announced(device, packet)
             return
-        self._trust_centre.heard(device, secured=packet.aps_encrypted)
         if packet.aps_encrypted:
             self._key_establishments.heard_secured(device)
+        self._trust_centre.heard(device, secured=packet.aps_encrypted)
         self._enqueue(device, partial(self._handle, device, packet, now_us))
 
     def join_seen(self, join: JoinSeen) -> None:
         """The NCP dealt with a joiner."""
         if self._radio is not None:
             self._trust_centre.join_seen(join)
+            self._pairings.join_seen(join)
 
     def device_left(self, eui64: Eui64, nwk: int) -> None:
         """A device left the network."""
         device = self._log.get(eui64)
         if device is not None and self._radio is not None:
             self._trust_centre.left(device)
+
+    def partner_key(self, request: PartnerKey) -> None:
+        """Two devices asked the NCP for a link key between them."""
+        if self._radio is None:
+            return
+        if request.refusal:
+            self._reporter.refused(
+                request.requester or NOBODY, "aps", f"partner link key: {request.refusal}"
+            )
+            return
+        self._reporter.note("partner-key-sent", eui64=request.requester)
 
     def connection_lost(self, cause: str) -> None:
         """The radio is gone: infrastructure, and the end of whatever was under way."""
@@ -315,6 +396,7 @@ class Hub(CoordinatorListener):
             cause = "malformed Device_annce" if announce is None else "Device_annce of another"
             self._reporter.refused(device.eui64, "zdo", cause, packet=packet)
             return
+        device.sleepy = not announce.capability & _RX_ON_WHEN_IDLE
         self._trust_centre.announced(device, announce.nwk)
 
     def _refuse_stranger(self, packet: Incoming) -> None:
@@ -440,3 +522,10 @@ def _key_establishment_frame(packet: Incoming) -> Frame | None:
     except MalformedFrame:
         return None  # the dispatcher refuses and records it
     return frame if frame.cluster_specific and frame.manufacturer is None else None
+
+
+def _network(settings: NetworkSettings, kept: KeptLog) -> NetworkSettings:
+    """A stick that holds no network gets the one of the log, so that devices find it again."""
+    if kept.extended_pan_id is None:
+        return settings
+    return replace(settings, extended_pan_id=kept.extended_pan_id, form_anew=kept.restore)

@@ -1,29 +1,33 @@
-"""Key establishment with the hub as responder: carries out what the state machine says.
+"""Key establishment, begun by a device or by the hub: carries out what the state machine says.
 
 The key goes into the NCP before the confirmation leaves, because the device may use it as soon as
 it has that. If the confirmation cannot be delivered, the key before it comes back, unless the
-device has already spoken under the new one.
+device has already spoken under the new one. The same holds for a Terminate that comes after it.
 """
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from zigpy.zcl.foundation import Status
 
+from labctl.clock import MICROSECONDS
 from labctl.errors import DeliveryError, RigError
-from labctl.events import DeviceSeen, Step
+from labctl.events import DeviceSeen, Severity, Step
 from labctl.hub import frames as zcl
-from labctl.hub.chores import Chores, nothing
+from labctl.hub.chores import Chores
 from labctl.hub.device_log import Device, KeyState
 from labctl.hub.frames import Frame
 from labctl.hub.inbox import Work
+from labctl.hub.key_engine import Arithmetics
+from labctl.hub.key_failures import Failures
+from labctl.hub.key_session import CLUSTER_ID, SOURCE_ENDPOINT, Route, Session, octets
 from labctl.hub.keys import Keys
 from labctl.hub.reporter import Reporter
+from labctl.hub.settings import Patience
 from labctl.hub.trust_centre import TrustCentre
-from labctl.radio.coordinator import Coordinator, Incoming, Outgoing
-from labctl.secret import Secret
+from labctl.radio.coordinator import Coordinator, Incoming
 from labctl.smart_energy.cbke import (
     CommandId,
     Established,
@@ -31,15 +35,14 @@ from labctl.smart_energy.cbke import (
     KeyEstablishment,
     Role,
     Send,
-    State,
     Terminated,
     TerminateStatus,
 )
 from labctl.smart_energy.cbke_actions import Action
-from labctl.smart_energy.clusters import KeyEstablishment as Cluster
+from labctl.smart_energy.cbke_engine import Engine
 from labctl.smart_energy.eui64 import Eui64
 
-CLUSTER_ID = int(Cluster.cluster_id)
+__all__ = ["CLUSTER_ID", "KeyEstablishments"]
 
 _STEP_OF = {
     CommandId.INITIATE: Step.KEY_INITIATE,
@@ -48,28 +51,9 @@ _STEP_OF = {
 }
 _COMMANDS = frozenset(int(command) for command in CommandId)
 _UNSUPPORTED = int(Status.UNSUP_CLUSTER_COMMAND)
-_CONTROL = zcl.CLUSTER_SPECIFIC | zcl.FROM_SERVER | zcl.NO_DEFAULT_RESPONSE
-
-
-@dataclass(slots=True, eq=False)
-class _Session:
-    """One attempt of one device.
-
-    `packet` and `sequence` are of its latest message, `turn` counts them. `undelivered` is why
-    our latest did not arrive. While `confirming`, the new key is in the NCP and the confirmation
-    under way; `before` is the key that it replaced, and `proven` says that the device used it.
-    """
-
-    machine: KeyEstablishment
-    packet: Incoming
-    sequence: int
-    initiate: bytes
-    prevent: Callable[[], None] = nothing
-    turn: int = 0
-    undelivered: str = ""
-    confirming: bool = False
-    proven: bool = False
-    before: Secret | None = None
+_LONGEST_WAIT_S = 254
+_OVER = "the exchange is over"
+_STILL_BUSY = "the NCP is busy with another device's key establishment"
 
 
 class KeyEstablishments:
@@ -83,44 +67,101 @@ class KeyEstablishments:
         *,
         identities: Mapping[int, Identity],
         own: Eui64,
-        random_octets: Callable[[int], bytes],
+        arithmetics: Arithmetics,
         coordinator: Coordinator,
         keys: Keys,
         trust_centre: TrustCentre,
         reporter: Reporter,
         chores: Chores,
+        patience: Patience,
         enqueue: Callable[[Device, Work], None],
     ) -> None:
         self._identities = dict(identities)
         self._own = own
-        self._random_octets = random_octets
+        self._arithmetics = arithmetics
         self._coordinator = coordinator
         self._keys = keys
         self._trust_centre = trust_centre
         self._reporter = reporter
         self._chores = chores
+        self._patience = patience
         self._enqueue = enqueue
-        self._sessions: dict[Device, _Session] = {}
+        self._failures = Failures(patience)
+        self._sessions: dict[Device, Session] = {}
+        self._sequence = 0
+
+    def __len__(self) -> int:
+        """How many exchanges are remembered."""
+        return len(self._sessions)
 
     def heard_secured(self, device: Device) -> None:
         """A frame came that only the newest key in the NCP deciphers."""
         session = self._sessions.get(device)
-        if session is not None and session.confirming:
+        if session is not None and (session.confirming or session.concluded):
             session.proven = True
+        if device.key is KeyState.UNPROVEN:
+            self._keys.confirm(device)
+            self._trust_centre.proven(device)
 
-    def forget(self, device: Device) -> None:
+    async def forget(self, device: Device) -> None:
         """Drop the device's exchange."""
         session = self._sessions.pop(device, None)
         if session is not None:
             session.prevent()
+            await self._end(session)
+
+    async def _end(self, session: Session) -> None:
+        try:
+            await session.arithmetic.end()
+        except RigError as error:
+            self._reporter.note("radio-error", Severity.ERROR, cause=error.what)
 
     async def close(self) -> None:
         """The hub stops: a key whose confirmation was still under way is not kept."""
-        for device, session in self._sessions.items():
+        for device, session in tuple(self._sessions.items()):
             session.prevent()
             if session.confirming and not session.proven:
-                await self._keys.roll_back(device, session.before)
+                await self._keys.roll_back(device)
+            await self._end(session)
         self._sessions.clear()
+
+    # -- the hub begins ---------------------------------------------------------------------------
+
+    async def initiate(self, device: Device, *, suite: int | None = None) -> None:
+        """Begin key establishment with a device; what comes of it is in its joins.
+
+        Raises `RigError` when the device has no key in the NCP, when it is not known where it is,
+        and when the NCP is busy; `ValueError` for a suite that the hub does not have.
+        """
+        if device.key is KeyState.NONE or device.nwk is None:
+            raise RigError(
+                "key establishment needs a device that is on the network",
+                where=device.name,
+                mend="pair it first",
+            )
+        pause_s = self._failures.pause_s(device, self._reporter.now_us())
+        if pause_s:
+            raise RigError(self._put_off(pause_s), where=device.name, mend="wait that long")
+        under_way = self._sessions.get(device)
+        if under_way is not None and not under_way.machine.is_over:
+            raise RigError("key establishment with it is under way", where=device.name)
+        await self.forget(device)
+        arithmetic = self._arithmetics.begin()
+        if arithmetic is None:
+            raise RigError(_STILL_BUSY, where=device.name, mend="try again in half a minute")
+        self._trust_centre.establishment_began(device)
+        machine = self._machine(device, Role.INITIATOR, arithmetic.engine, suite=suite)
+        self._sequence = (self._sequence + 1) % 256
+        route = Route(device.nwk, device.endpoint or 1, SOURCE_ENDPOINT)
+        session = self._sessions[device] = Session(machine, arithmetic, route, self._sequence)
+
+        async def work() -> None:
+            if self._sessions.get(device) is session:
+                await self._carry_out(device, session, session.machine.start())
+
+        self._enqueue(device, work)
+
+    # -- what arrives -----------------------------------------------------------------------------
 
     async def received(self, device: Device, packet: Incoming, frame: Frame) -> None:
         """A command of the cluster arrived, in a unicast."""
@@ -128,26 +169,44 @@ class KeyEstablishments:
             self._refuse(device, packet, frame, "unknown key establishment command", _UNSUPPORTED)
             await self._send(packet, zcl.default_response(frame, _UNSUPPORTED))
             return
-        if frame.from_server and frame.command_id != CommandId.TERMINATE:
+        session = self._sessions.get(device)
+        ours = session is not None and session.is_ours
+        if frame.from_server and not ours and frame.command_id != CommandId.TERMINATE:
             self._refuse(device, packet, frame, "an answer to a request that the hub sent none of")
             return
         if device.key is KeyState.NONE:
-            await self._turn_away(device, packet, frame)
+            cause = "key establishment outside a pairing window"
+            await self._turn_away(device, packet, frame, cause, TerminateStatus.BAD_MESSAGE)
             return
-        session = self._sessions.get(device)
-        if frame.command_id == CommandId.INITIATE and not _repeats(session, frame):
-            session = self._begin(device, packet, frame)
+        begins = frame.command_id == CommandId.INITIATE and not frame.from_server
+        if begins and (session is None or ours or not session.repeats(frame)):
+            session = await self._begin(device, packet, frame)
         elif session is None:
             await self._out_of_order(device, packet, frame)
+        if session is None:
             return
-        elif session.machine.is_over:
-            self._refuse(device, packet, frame, "the exchange is over")
-        session.packet, session.sequence = packet, frame.sequence
+        if frame.command_id == CommandId.TERMINATE and session.concluded:
+            await self._withdraw(device, session, packet, frame)
+            return
+        if not ours:
+            session.route, session.sequence = Route.back(packet), frame.sequence
         session.turn += 1
-        session.prevent()
-        actions = session.machine.receive(
-            frame.command_id, frame.payload, from_server=frame.from_server
-        )
+        if not session.machine.is_over:
+            session.prevent()
+        await self._step(device, session, packet, frame)
+
+    async def _step(self, device: Device, session: Session, packet: Incoming, frame: Frame) -> None:
+        machine = session.machine
+        was_over = machine.is_over
+        try:
+            await session.arithmetic.prepare(machine, frame.command_id, frame.payload)
+        except RigError as error:
+            cause = f"the radio did not do its part: {error.what}"
+            await self._carry_out(device, session, machine.abort(cause))
+            return
+        actions = machine.receive(frame.command_id, frame.payload, from_server=frame.from_server)
+        if was_over and not any(_is_confirmation(action) for action in actions):
+            self._refuse(device, packet, frame, _OVER)
         self._record_step(device, session, CommandId(frame.command_id), actions)
         await self._carry_out(device, session, actions)
 
@@ -163,27 +222,64 @@ class KeyEstablishments:
 
     # -- beginnings -------------------------------------------------------------------------------
 
-    def _begin(self, device: Device, packet: Incoming, frame: Frame) -> _Session:
-        self.forget(device)
+    async def _begin(self, device: Device, packet: Incoming, frame: Frame) -> Session | None:
+        await self.forget(device)
+        pause_s = self._failures.pause_s(device, self._reporter.now_us())
+        busy = TerminateStatus.NO_RESOURCES
+        if pause_s:
+            await self._turn_away(device, packet, frame, self._put_off(pause_s), busy, pause_s)
+            return None
+        arithmetic = self._arithmetics.begin()
+        if arithmetic is None:
+            await self._turn_away(device, packet, frame, _STILL_BUSY, busy)
+            return None
         self._trust_centre.establishment_began(device)
-        session = _Session(self._machine(device), packet, frame.sequence, frame.payload)
+        machine = self._machine(device, Role.RESPONDER, arithmetic.engine)
+        route = Route.back(packet)
+        session = Session(machine, arithmetic, route, frame.sequence, frame.payload)
         self._sessions[device] = session
         return session
 
-    def _machine(self, device: Device) -> KeyEstablishment:
+    def _machine(
+        self,
+        device: Device,
+        role: Role = Role.RESPONDER,
+        engine: Engine | None = None,
+        *,
+        suite: int | None = None,
+        wait_s: float = 10,
+    ) -> KeyEstablishment:
         return KeyEstablishment(
-            Role.RESPONDER,
+            role,
             self._identities,
             own_eui64=self._own,
             partner=device.eui64,
-            random_octets=self._random_octets,
+            engine=engine,
+            suite=suite,
+            wait_s=min(_LONGEST_WAIT_S, round(wait_s)),
         )
 
-    async def _turn_away(self, device: Device, packet: Incoming, frame: Frame) -> None:
-        """No key in the table, no key establishment."""
-        self._refuse(device, packet, frame, "key establishment outside a pairing window")
+    def _put_off(self, pause_s: float) -> str:
+        until_us = self._reporter.now_us() + pause_s * MICROSECONDS
+        until = datetime.datetime.fromtimestamp(until_us / MICROSECONDS, datetime.UTC)
+        return (
+            f"{self._patience.failures_in_a_row} failures of key establishment in a row: "
+            f"put off until {until:%H:%M:%S} UTC"
+        )
+
+    async def _turn_away(
+        self,
+        device: Device,
+        packet: Incoming,
+        frame: Frame,
+        cause: str,
+        status: TerminateStatus,
+        wait_s: float = 10,
+    ) -> None:
+        """No exchange; whoever asked for one is told, with the time to wait."""
+        self._refuse(device, packet, frame, cause)
         if frame.command_id != CommandId.TERMINATE:
-            abort = self._machine(device).abort("no pairing window", TerminateStatus.BAD_MESSAGE)
+            abort = self._machine(device, wait_s=wait_s).abort(cause, status)
             await self._send_all(packet, frame, abort)
 
     async def _out_of_order(self, device: Device, packet: Incoming, frame: Frame) -> None:
@@ -193,10 +289,31 @@ class KeyEstablishments:
         answer = self._machine(device).receive(frame.command_id, frame.payload, frame.from_server)
         await self._send_all(packet, frame, answer)
 
+    async def _withdraw(
+        self, device: Device, session: Session, packet: Incoming, frame: Frame
+    ) -> None:
+        """A Terminate after the confirmation: the device did not take the key, unless it used it.
+
+        The command carries no APS security, so anybody with the network key could send it: what
+        the device says under the link key itself has more weight.
+        """
+        if session.proven:
+            self._refuse(device, packet, frame, "Terminate after the device has used the key")
+            return
+        actions = session.machine.receive(frame.command_id, frame.payload)
+        cause = next((a.cause for a in actions if isinstance(a, Terminated)), _OVER)
+        try:
+            await self._keys.put_back(device, *session.before)
+        except RigError as error:
+            cause += f"; and the key before it could not be put back: {error.what}"
+        await self.forget(device)
+        self._count_failure(device)
+        self._trust_centre.revoked(device, cause)
+
     # -- carrying out -----------------------------------------------------------------------------
 
     def _record_step(
-        self, device: Device, session: _Session, command: CommandId, actions: list[Action]
+        self, device: Device, session: Session, command: CommandId, actions: list[Action]
     ) -> None:
         step = _STEP_OF.get(command)
         if step is None or not actions or any(isinstance(a, Terminated) for a in actions):
@@ -207,20 +324,15 @@ class KeyEstablishments:
             detail = f"suite {session.machine.suite}, certificate issued by {certificate.issuer}"
         self._trust_centre.establishment_step(device, step, detail)
 
-    async def _carry_out(self, device: Device, session: _Session, actions: list[Action]) -> None:
+    async def _carry_out(self, device: Device, session: Session, actions: list[Action]) -> None:
         established: Established | None = None
         for action in actions:
             if isinstance(action, Terminated):
-                self._failed(device, session, action)
+                await self._failed(device, session, action)
             elif isinstance(action, Established):
                 established = action
-                try:
-                    session.before = await self._keys.establish(device, action.link_key)
-                except RigError as error:
-                    cause = f"the radio did not take the key: {error.what}"
-                    await self._carry_out(device, session, session.machine.abort(cause))
+                if not await self._install(device, session, action):
                     return
-                session.confirming = True
             else:
                 await self._send_step(session, action)
         if established is not None:
@@ -233,16 +345,32 @@ class KeyEstablishments:
                 lambda: self._give_up(device, session, session.machine.timed_out, turn),
             )
 
-    async def _conclude(self, device: Device, session: _Session, established: Established) -> None:
+    async def _install(self, device: Device, session: Session, action: Established) -> bool:
+        """The key into the NCP. False when that failed and the exchange was ended for it."""
+        try:
+            key, in_ncp = await session.arithmetic.link_key(device.eui64, action.link_key)
+            await self._keys.establish(device, key, in_ncp=in_ncp)
+        except RigError as error:
+            cause = f"the radio did not take the key: {error.what}"
+            await self._carry_out(device, session, session.machine.abort(cause))
+            return False
+        session.before = device.before, device.before_state
+        session.confirming = True
+        return True
+
+    async def _conclude(self, device: Device, session: Session, established: Established) -> None:
         session.confirming = False
         if session.undelivered and not session.proven:
             cause = f"the confirmation was not delivered: {session.undelivered}"
             try:
-                await self._keys.roll_back(device, session.before)
+                await self._keys.roll_back(device)
             except RigError as error:
                 cause += f"; and the key before it could not be put back: {error.what}"
             await self._carry_out(device, session, session.machine.lost(cause))
             return
+        session.concluded = True
+        await self._end(session)
+        self._failures.succeeded(device)
         self._reporter.emit(
             DeviceSeen(
                 at_us=self._reporter.now_us(),
@@ -251,12 +379,21 @@ class KeyEstablishments:
                 certificate_issuer=str(established.partner_certificate.issuer),
             )
         )
+        self._keys.confirm(device)
         self._trust_centre.established(device)
+        # Kept for a while: a device that did not hear the end repeats itself, or takes it back.
+        session.prevent = self._chores.later(
+            self._patience.repeat_s, lambda: self._drop(device, session)
+        )
+
+    def _drop(self, device: Device, session: Session) -> None:
+        if self._sessions.get(device) is session:
+            del self._sessions[device]
 
     def _give_up(
         self,
         device: Device,
-        session: _Session,
+        session: Session,
         end: Callable[[], list[Action]],
         turn: int | None = None,
     ) -> None:
@@ -269,22 +406,36 @@ class KeyEstablishments:
 
         self._enqueue(device, work)
 
-    def _failed(self, device: Device, session: _Session, end: Terminated) -> None:
+    async def _failed(self, device: Device, session: Session, end: Terminated) -> None:
         cause = end.cause
         if end.status is not None and end.status.name not in cause:
             cause = f"{end.status.name}: {cause}"
         if end.status is None and session.undelivered and session.undelivered not in cause:
             cause += f"; our message before that was not delivered: {session.undelivered}"
+        await self._end(session)
         self._trust_centre.establishment_failed(device, session.machine.step, cause)
+        self._count_failure(device)
+        # Kept for a while, so that latecomers of it are told that it is over.
+        session.prevent = self._chores.later(
+            self._patience.repeat_s, lambda: self._drop(device, session)
+        )
+
+    def _count_failure(self, device: Device) -> None:
+        now_us = self._reporter.now_us()
+        if self._failures.failed(device, now_us):
+            self._reporter.note(
+                "key-establishment-paused",
+                Severity.WARNING,
+                device.eui64,
+                cause=self._put_off(self._failures.pause_s(device, now_us)),
+            )
 
     # -- sending ----------------------------------------------------------------------------------
 
-    async def _send_step(self, session: _Session, action: Send) -> None:
+    async def _send_step(self, session: Session, action: Send) -> None:
         session.undelivered = ""
         try:
-            await self._coordinator.send(
-                _outgoing(session.packet, _octets(session.sequence, action))
-            )
+            await self._coordinator.send(session.outgoing(action))
         except DeliveryError as error:
             # The device may have it all the same (only the acknowledgement lost); if not, it will
             # not go on, and the machine's deadline ends the attempt.
@@ -293,11 +444,11 @@ class KeyEstablishments:
     async def _send_all(self, packet: Incoming, frame: Frame, actions: list[Action]) -> None:
         for action in actions:
             if isinstance(action, Send):
-                await self._send(packet, _octets(frame.sequence, action))
+                await self._send(packet, octets(frame.sequence, action))
 
     async def _send(self, packet: Incoming, data: bytes) -> None:
         try:
-            await self._coordinator.send(_outgoing(packet, data))
+            await self._coordinator.send(Route.back(packet).packet(data))
         except DeliveryError:
             return  # a refusal that was not heard is a refusal still, and is in the record
 
@@ -314,25 +465,5 @@ class KeyEstablishments:
         )
 
 
-def _repeats(session: _Session | None, frame: Frame) -> bool:
-    """The Initiate that began the session, once more: its answer was lost."""
-    return (
-        session is not None
-        and session.machine.state is State.AWAITING_EPHEMERAL_DATA
-        and session.initiate == frame.payload
-    )
-
-
-def _octets(sequence: int, action: Send) -> bytes:
-    return Frame(_CONTROL, sequence, int(action.command_id), action.payload).octets()
-
-
-def _outgoing(packet: Incoming, data: bytes) -> Outgoing:
-    """Key establishment carries no APS security (SE 1.4a 5.4.6)."""
-    return Outgoing(
-        nwk=packet.nwk,
-        source_endpoint=packet.destination_endpoint,
-        destination_endpoint=packet.source_endpoint,
-        cluster_id=CLUSTER_ID,
-        data=data,
-    )
+def _is_confirmation(action: Action) -> bool:
+    return isinstance(action, Send) and action.command_id is CommandId.CONFIRM_KEY

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from labctl.clock import MICROSECONDS
-from labctl.hub.chores import Chores
+from labctl.hub.chores import Chores, nothing
 from labctl.hub.device_log import Device
 from labctl.hub.reporter import Reporter
 from labctl.radio.coordinator import Coordinator
@@ -49,6 +49,8 @@ class Windows:
         self._open: dict[str, Window] = {}
         self._last: dict[str, Window] = {}
         self._prevent_again: Callable[[], None] | None = None
+        self._all_until_us = 0
+        self._prevent_all: Callable[[], None] = nothing
 
     def __len__(self) -> int:
         return len(self._open)
@@ -76,6 +78,18 @@ class Windows:
         self._open[device.eui64] = window
         await self.permit()
 
+    @property
+    def open_for_all(self) -> bool:
+        """Whether joining is open to see who comes."""
+        return self._now_us() < self._all_until_us
+
+    async def open_to_all(self, seconds: int) -> None:
+        """Let anybody associate, without a key for anybody. 0 ends it. Raises `RigError`."""
+        self._prevent_all()
+        self._all_until_us = self._now_us() + seconds * MICROSECONDS
+        self._prevent_all = self._chores.later(seconds, lambda: self._chores.run(self.permit()))
+        await self.permit()
+
     async def close(self, device: Device) -> None:
         """Close a window before its time, without calling `closed`. Raises `RigError`."""
         if self.drop(device):
@@ -95,10 +109,11 @@ class Windows:
         if self._prevent_again is not None:
             self._prevent_again()
             self._prevent_again = None
-        if not self._open:
+        until_us = max((window.closes_us for window in self._open.values()), default=0)
+        until_us = max(until_us, self._all_until_us)
+        if until_us <= self._now_us():
             await self._coordinator.permit_joining(0)
             return
-        until_us = max(window.closes_us for window in self._open.values())
         left_s = (until_us - self._now_us()) / MICROSECONDS
         if left_s > PERMIT_LIMIT_S:
             self._prevent_again = self._chores.later(

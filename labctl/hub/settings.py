@@ -9,6 +9,7 @@ from labctl.events import DeviceKind, PairingMethod
 from labctl.radio.coordinator import NetworkSettings
 from labctl.secret import Secret
 from labctl.smart_energy.access import AccessTable
+from labctl.smart_energy.device_types import DeviceLogType
 from labctl.smart_energy.disagreements import USUAL, DeviceSettings
 from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.ota_image import OtaImage
@@ -22,6 +23,7 @@ class LoggedDevice:
     """A device that belongs into the device log.
 
     `link_key` is the preconfigured link key, 16 octets: AES-MMO over the install code and its CRC.
+    `log_type` is what CCS01 calls it; None: what follows from `kind`.
     """
 
     eui64: Eui64
@@ -31,6 +33,7 @@ class LoggedDevice:
     manufacturer: str | None = None
     model: str | None = None
     settings: DeviceSettings = USUAL
+    log_type: DeviceLogType | None = None
 
     def __post_init__(self) -> None:
         if len(self.link_key) != 16:
@@ -69,7 +72,10 @@ class Patience:
     `begin_key_establishment_s` and `remove_unkeyed_s` are SE 1.4a 5.4's 20 and 60 minutes.
     `finish_s` is how long a join that is under way may run on after its window closed.
     `identify_after_s` after a device's first authorised word the hub reads its Basic cluster and
-    waits `answer_s` for each answer.
+    waits `answer_s` for each answer. `leave_s` is how long a device that was told to go may take
+    to say so. After `failures_in_a_row` of key establishment a device is put off for `pause_s`
+    (SE 1.4a 5.4: ten, and 15 min). `repeat_s` is how long a finished exchange is kept for the
+    device that did not hear its end.
     """
 
     announce_s: float = 10.0
@@ -78,6 +84,21 @@ class Patience:
     finish_s: float = 300.0
     identify_after_s: float = 5.0
     answer_s: float = 10.0
+    leave_s: float = 10.0
+    failures_in_a_row: int = 10
+    pause_s: float = 15 * 60.0
+    repeat_s: float = 60.0
+
+
+class KeyEngine(enum.StrEnum):
+    """Where the arithmetic of key establishment is done.
+
+    AUTO: in the NCP when its firmware has the whole library and a certificate, else in the host.
+    """
+
+    AUTO = "auto"
+    HOST = "host"
+    RADIO = "radio"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +141,8 @@ class HubSettings:
     `suites` are the key establishment suites on offer; each needs an identity. `refusal_status` is
     what a device hears that asks for what it may not have, `write_status` what it hears for each
     attribute that it tries to write. `queue_limit` bounds the requests of one device that wait.
+    `gas_proxy_counts` makes the proxy one of the `network.max_devices`. With `require_consent` no
+    pairing is armed without a consent reference.
     """
 
     network: NetworkSettings
@@ -137,6 +160,9 @@ class HubSettings:
     bindings_limit: int = 160
     ota: OtaSettings = field(default_factory=OtaSettings)
     tunnels: TunnelSettings = field(default_factory=TunnelSettings)
+    gas_proxy_counts: bool = False
+    require_consent: bool = False
+    key_engine: KeyEngine = KeyEngine.AUTO
     manufacturer: str = "labctl"
     model: str = "Communications hub"
 

@@ -28,6 +28,7 @@ from labctl.hub.chores import Chores, nothing
 from labctl.hub.device_log import Device, DeviceLog, KeyState
 from labctl.hub.eviction import Eviction
 from labctl.hub.joins import JoinBook, JoinRow
+from labctl.hub.keys import Keys
 from labctl.hub.pairing import Window, Windows
 from labctl.hub.reporter import Reporter
 from labctl.hub.settings import Patience
@@ -63,6 +64,7 @@ class TrustCentre:
         log: DeviceLog,
         book: JoinBook,
         eviction: Eviction,
+        keys: Keys,
         coordinator: Coordinator,
         reporter: Reporter,
         chores: Chores,
@@ -72,6 +74,7 @@ class TrustCentre:
         self._log = log
         self._book = book
         self._eviction = eviction
+        self._keys = keys
         self._reporter = reporter
         self._chores = chores
         self._patience = patience
@@ -98,6 +101,9 @@ class TrustCentre:
         cause = causes.objection(join, device, last)
         if cause is not None:
             row.end(JoinOutcome.REFUSED, cause)
+            if join.decision is not JoinDecision.DENIED:
+                # It has the network key from a time when it was welcome, and the NCP let it in.
+                self._chores.run(self._eviction.expel(join.eui64, join.nwk))
             return
         assert device is not None  # otherwise there was an objection
         if join.kind is JoinKind.SECURED_REJOIN:
@@ -140,6 +146,9 @@ class TrustCentre:
 
     def _is_on_the_network(self, device: Device, join: _Join) -> None:
         self._unanswered.pop(device.eui64, None)
+        if device.key is KeyState.UNPROVEN and join.row.kind is JoinKind.UNSECURED_REJOIN:
+            # It has read a network key that only its link key opens.
+            self._keys.confirm(device)
         if device.authorised:
             self._end(device, JoinOutcome.AUTHORISED)
             self._authorised(device)
@@ -152,6 +161,7 @@ class TrustCentre:
     def left(self, device: Device) -> None:
         """The device left the network."""
         self._eviction.spare(device)
+        self._eviction.left(device.eui64)
         self._end(device, JoinOutcome.FAILED, causes.LEFT)
         self._reporter.note("device-left", eui64=device.eui64)
 
@@ -181,6 +191,33 @@ class TrustCentre:
         self._eviction.spare(device)
         self._end(device, JoinOutcome.AUTHORISED)
         self._authorised(device)
+
+    def proven(self, device: Device) -> None:
+        """The device was heard under a key that it had yet to prove."""
+        self._eviction.spare(device)
+        if device.eui64 in self._joins:
+            self._end(device, JoinOutcome.AUTHORISED)
+        self._authorised(device)
+
+    def unproven(self, device: Device) -> None:
+        """A start found the device with a key that nobody has heard it use: it has its time."""
+        self._eviction.watch(
+            device,
+            self._patience.remove_unkeyed_s,
+            lambda: self._chores.run(self._eviction.disproven(device)),
+        )
+
+    def revoked(self, device: Device, cause: str) -> None:
+        """A key that was established is withdrawn: the device says that it has none."""
+        row = self._book.start(device.eui64, JoinKind.JOIN, nwk=device.nwk)
+        row.step(Step.KEY_CONFIRM, StepStatus.FAILED, cause)
+        row.end(JoinOutcome.FAILED, causes.revoked(cause))
+        self._late.pop(device.eui64, None)
+        if not device.authorised:
+            self._eviction.watch(
+                device, self._patience.remove_unkeyed_s, lambda: self._still_unkeyed(device)
+            )
+            self._chores.run(self._settle(device))
 
     def establishment_failed(self, device: Device, step: Step, cause: str) -> None:
         """Key establishment ended without a key, at `step`."""

@@ -14,6 +14,9 @@ from labctl.events import Band, JoinKind
 from labctl.secret import Secret
 from labctl.smart_energy.eui64 import Eui64
 
+BROADCAST_DELIVERY_S = 9.0
+"""nwkNetworkBroadcastDeliveryTime: how long a broadcast may be on its way (R22 3.6.5)."""
+
 
 @dataclass(frozen=True, slots=True)
 class EndpointDescriptor:
@@ -38,6 +41,8 @@ class NetworkSettings:
     pan_id: int | None = None
     extended_pan_id: Eui64 | None = None
     max_devices: int = 16
+    form_anew: bool = False
+    """Leave the network that the radio holds first, and form another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,52 @@ class JoinSeen:
     parent_nwk: int
 
 
+@dataclass(frozen=True, slots=True)
+class PartnerKey:
+    """The NCP's trust centre was asked for a link key between two devices (R22 4.4.7).
+
+    `refusal` says why it sent none, empty when it sent one to each.
+    """
+
+    requester: Eui64 | None
+    refusal: str = ""
+
+
+class RadioKeyEngine(abc.ABC):
+    """Key establishment inside the NCP. One exchange at a time; its radio is deaf meanwhile.
+
+    Methods raise `RigError` when the NCP does not do it.
+    """
+
+    suites: frozenset[int]
+    """Those that the firmware has both library and certificate for."""
+
+    @abc.abstractmethod
+    async def certificate(self, suite: int) -> bytes:
+        """The NCP's own certificate, 48 or 74 octets."""
+
+    @abc.abstractmethod
+    async def generate(self, suite: int) -> bytes:
+        """Begin an exchange: a new ephemeral key pair, of which the public key (22, 37 octets)."""
+
+    @abc.abstractmethod
+    async def calculate(
+        self, suite: int, *, initiator: bool, certificate: bytes, ephemeral: bytes
+    ) -> tuple[bytes, bytes] | None:
+        """MACU and MACV from the partner's data; `initiator` says that we are.
+
+        None when the NCP can do nothing with the partner's certificate or point.
+        """
+
+    @abc.abstractmethod
+    async def store(self, suite: int, partner: Eui64) -> Secret:
+        """End the exchange well: the key goes into the NCP's table. Returns it too."""
+
+    @abc.abstractmethod
+    async def discard(self, suite: int) -> None:
+        """End the exchange without a key."""
+
+
 class CoordinatorListener(abc.ABC):
     """What a radio tells whoever drives it. Called on the event loop; must not block or raise."""
 
@@ -132,6 +183,9 @@ class CoordinatorListener(abc.ABC):
     @abc.abstractmethod
     def device_left(self, eui64: Eui64, nwk: int) -> None:
         """A device left the network."""
+
+    def partner_key(self, request: PartnerKey) -> None:  # noqa: B027 - not every owner cares
+        """Two devices asked for a link key between them."""
 
     @abc.abstractmethod
     def connection_lost(self, cause: str) -> None:
@@ -188,6 +242,26 @@ class Coordinator(abc.ABC):
     @abc.abstractmethod
     async def remove_device(self, eui64: Eui64, nwk: int) -> None:
         """Send an APS Remove Device (R22 4.4.5)."""
+
+    @property
+    def key_engine(self) -> RadioKeyEngine | None:
+        """Key establishment in the NCP, where its firmware has it. Known once started."""
+        return None
+
+    @abc.abstractmethod
+    async def allow_partner_keys(self, allowed: bool) -> None:
+        """Whether the NCP is to send link keys to two devices that ask for one between them."""
+
+    @abc.abstractmethod
+    async def send_network_key(self, eui64: Eui64, nwk: int, key: Secret) -> None:
+        """Give one device the next network key, under its link key (R22 4.4.3)."""
+
+    @abc.abstractmethod
+    async def switch_network_key(self) -> None:
+        """Everybody uses the next network key from now on (R22 4.4.6).
+
+        Not sooner than `BROADCAST_DELIVERY_S` after the last `send_network_key`.
+        """
 
     @abc.abstractmethod
     async def counters(self) -> dict[str, int]:

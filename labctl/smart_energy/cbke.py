@@ -25,6 +25,7 @@ from collections.abc import Callable, Mapping
 
 from labctl.events import Step
 from labctl.smart_energy.cbke_actions import Action, Established, Role, Send, State, Terminated
+from labctl.smart_energy.cbke_engine import Agreement, Engine, Ephemeral, HostEngine
 from labctl.smart_energy.cbke_messages import (
     CommandId,
     ConfirmKey,
@@ -36,8 +37,7 @@ from labctl.smart_energy.cbke_messages import (
     suite_bitmap,
 )
 from labctl.smart_energy.certificates import Certificate, CertificateError, parse_certificate
-from labctl.smart_energy.curves import CURVES, Point, PointError
-from labctl.smart_energy.ecmqv import EphemeralKey, KeyMaterial
+from labctl.smart_energy.curves import Point, PointError
 from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.identity import Identity
 
@@ -94,7 +94,8 @@ class KeyEstablishment:
     `identities` are this side's certificates by suite. `suite` narrows them to one; without it the
     initiator takes the highest, and the responder whichever it is asked for. `ephemeral_time_s`
     and `confirm_time_s` (0 to 254) are declared to the partner, who waits that long and 2 s more;
-    `wait_s` (0 to 254) goes into each Terminate. `random_octets` supplies the ephemeral key.
+    `wait_s` (0 to 254) goes into each Terminate. `random_octets` supplies the ephemeral key, unless
+    an `engine` does the arithmetic elsewhere.
 
     Raises `ValueError` when an identity is not of `own_eui64`, when the suite is not among the
     identities, or when an initiator has none at all.
@@ -112,6 +113,7 @@ class KeyEstablishment:
         confirm_time_s: int = 16,
         suite: int | None = None,
         wait_s: int = DEFAULT_WAIT_S,
+        engine: Engine | None = None,
     ) -> None:
         for number, identity in identities.items():
             if identity.suite != number:
@@ -138,7 +140,7 @@ class KeyEstablishment:
         self.own_eui64 = own_eui64
         self.partner = partner
         self._identities = dict(identities)
-        self._random_octets = random_octets
+        self._engine = engine or HostEngine(random_octets)
         self._ephemeral_time_s = ephemeral_time_s
         self._confirm_time_s = confirm_time_s
         self._wait_s = wait_s
@@ -153,8 +155,8 @@ class KeyEstablishment:
         self._partner_times_s = (0, 0)
         self._partner_certificate: Certificate | None = None
         self._partner_public_key: Point | None = None
-        self._ephemeral: EphemeralKey | None = None
-        self._keys: KeyMaterial | None = None
+        self._ephemeral: Ephemeral | None = None
+        self._keys: Agreement | None = None
         self._macu = b""
         self._macv = b""
 
@@ -302,7 +304,7 @@ class KeyEstablishment:
         self._partner_times_s = (message.ephemeral_time_s, message.confirm_time_s)
         if self.role is Role.INITIATOR:
             self._ephemeral = self._generate_ephemeral()
-            ephemeral_data = EphemeralData(self._ephemeral.public_key)
+            ephemeral_data = EphemeralData(self._ephemeral.point)
             answer = Send(CommandId.EPHEMERAL_DATA, ephemeral_data.encode())
         else:
             answer = Send(CommandId.INITIATE, self._initiate_payload())
@@ -326,7 +328,7 @@ class KeyEstablishment:
             )
         self._suite = suite
 
-    def _accept_certificate(self, certificate: Certificate) -> Point:
+    def _accept_certificate(self, certificate: Certificate) -> Point | None:
         """The partner's public key (SE 1.4a C.3.1.2.3.1.2).
 
         The issuer is looked at before the subject: with an authority that is not ours, nothing
@@ -345,13 +347,12 @@ class KeyEstablishment:
                 raise CertificateError(
                     f"the certificate is of {certificate.subject}, but {self.partner} sent it"
                 )
-            return certificate.public_key(identity.ca_public_key)
+            return self._engine.public_key(certificate, identity)
         except CertificateError as error:
             raise _Refusal(TerminateStatus.INVALID_CERTIFICATE, str(error)) from None
 
     def _receive_ephemeral(self, message: EphemeralData) -> list[Action]:
         ephemeral = self._ephemeral or self._generate_ephemeral()
-        assert self._partner_public_key is not None  # settled by Initiate
         try:
             keys = ephemeral.agree(
                 self._identities[self._settled_suite].private_key,
@@ -362,16 +363,16 @@ class KeyEstablishment:
             raise _Refusal(TerminateStatus.BAD_MESSAGE, f"Ephemeral Data: {error}") from None
         self._ephemeral, self._keys = None, keys
         if self.role is Role.INITIATOR:
-            parties = self.own_eui64, self.partner, ephemeral.public_key, message.public_key
+            parties = self.own_eui64, self.partner, ephemeral.point, message.public_key
         else:
-            parties = self.partner, self.own_eui64, message.public_key, ephemeral.public_key
+            parties = self.partner, self.own_eui64, message.public_key, ephemeral.point
         self._macu, self._macv = keys.macu(*parties), keys.macv(*parties)
         self._advance(
             State.AWAITING_CONFIRM_KEY, self._partner_times_s[1] + TRANSMISSION_ALLOWANCE_S
         )
         if self.role is Role.INITIATOR:
             return [Send(CommandId.CONFIRM_KEY, ConfirmKey(self._macu).encode())]
-        return [Send(CommandId.EPHEMERAL_DATA, EphemeralData(ephemeral.public_key).encode())]
+        return [Send(CommandId.EPHEMERAL_DATA, EphemeralData(ephemeral.point).encode())]
 
     def _receive_confirm(self, message: ConfirmKey) -> list[Action]:
         assert self._keys is not None  # settled by Ephemeral Data
@@ -433,8 +434,8 @@ class KeyEstablishment:
         certificate = self._identities[suite].certificate
         return Initiate(suite, self._ephemeral_time_s, self._confirm_time_s, certificate).encode()
 
-    def _generate_ephemeral(self) -> EphemeralKey:
-        return EphemeralKey.generate(CURVES[self._settled_suite], self._random_octets)
+    def _generate_ephemeral(self) -> Ephemeral:
+        return self._engine.ephemeral(self._settled_suite)
 
     def _terminate(self, status: TerminateStatus, cause: str) -> list[Action]:
         self._end(State.TERMINATED)

@@ -55,6 +55,14 @@ class Identity:
         """The certificate authority that issued it, and the only one this identity trusts."""
         return self.parsed.issuer
 
+    @classmethod
+    def in_radio(cls, suite: int, certificate: bytes) -> Identity:
+        """The identity of an NCP that keeps its private key, and its authority's, to itself.
+
+        Good for exchanges whose arithmetic the NCP does. Raises `CertificateError`.
+        """
+        return _RadioIdentity(suite, certificate, Secret(b""), b"")
+
     def verify(self) -> None:
         """Whether private key, certificate and authority belong together.
 
@@ -68,3 +76,9 @@ class Identity:
                 "the private key does not belong to this certificate under this certificate "
                 "authority: one of the three is from another device or another authority"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class _RadioIdentity(Identity):
+    def __post_init__(self) -> None:
+        self.parsed.check()

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from labctl.clock import Clock
 from labctl.config.access_file import shipped_access
-from labctl.errors import DeliveryError
+from labctl.errors import DeliveryError, RigError
 from labctl.events import Band, DeviceKind, Event, EventBus, JoinKind
 from labctl.hub import Hub, HubSettings, LoggedDevice, PairingRequest
 from labctl.meters import (
@@ -31,6 +31,7 @@ from labctl.radio.coordinator import (
     JoinSeen,
     NetworkSettings,
     Outgoing,
+    RadioKeyEngine,
     RadioState,
 )
 from labctl.secret import Secret
@@ -80,22 +81,35 @@ class FakeCoordinator(Coordinator):
         self.delivers: Callable[[Outgoing], bool] = lambda packet: True
         self.delay_s = 0.0
         self.running = False
+        self.eui64 = HUB_EUI64
+        self.extended_pan_id = HUB_EUI64
+        self.settings: NetworkSettings | None = None
+        self.partner_keys: bool | None = None
+        self.network_keys: dict[Eui64, Secret] = {}
+        self.switched_s: list[float] = []
+        self.deaf: set[int] = set()
+        self.engine: RadioKeyEngine | None = None
+
+    @property
+    def key_engine(self) -> RadioKeyEngine | None:
+        return self.engine
 
     async def start(
         self, settings: NetworkSettings, endpoints: Sequence[EndpointDescriptor]
     ) -> RadioState:
         self.endpoints = endpoints
         self.running = True
+        self.settings = settings
         return RadioState(
             name="fake",
             driver="ezsp",
             path="fake",
-            eui64=HUB_EUI64,
+            eui64=self.eui64,
             band=settings.band,
             page=settings.page,
             channel=settings.channel,
             pan_id=0x1234,
-            extended_pan_id=HUB_EUI64,
+            extended_pan_id=self.extended_pan_id,
             resumed=bool(self.keys),
         )
 
@@ -129,6 +143,17 @@ class FakeCoordinator(Coordinator):
 
     async def remove_device(self, eui64: Eui64, nwk: int) -> None:
         self.removed.append(eui64)
+
+    async def allow_partner_keys(self, allowed: bool) -> None:
+        self.partner_keys = allowed
+
+    async def send_network_key(self, eui64: Eui64, nwk: int, key: Secret) -> None:
+        if nwk in self.deaf:
+            raise RigError("no route", where="fake")
+        self.network_keys[eui64] = key
+
+    async def switch_network_key(self) -> None:
+        self.switched_s.append(asyncio.get_running_loop().time())
 
     async def counters(self) -> dict[str, int]:
         return {}

@@ -334,7 +334,7 @@ def test_a_device_that_leaves_in_the_middle_is_told_so() -> None:
         device.announce()
         bench.listener.device_left(IHD_EUI64, device.nwk)
         assert outcomes(bench) == [(JoinOutcome.FAILED, "the device left the network")]
-        assert [note.kind for note in bench.of(Note)] == ["device-left"]
+        assert [n.kind for n in bench.of(Note)][-1] == "device-left"
 
     with_hub(scenario)
 
@@ -482,6 +482,8 @@ def test_the_device_log_has_an_end() -> None:
     )
 
     async def scenario(bench: Bench) -> None:
+        for device in listed:
+            await bench.hub.pair(PairingRequest(eui64=device.eui64, window_s=60))
         seventeenth = PairingRequest(eui64=IHD_EUI64, window_s=60, device=IHD)
         with pytest.raises(RigError, match="the device log is full: 16"):
             await bench.hub.pair(seventeenth)

@@ -25,9 +25,12 @@ from labctl.radio.coordinator import (
     JoinSeen,
     NetworkSettings,
     Outgoing,
+    PartnerKey,
+    RadioKeyEngine,
     RadioState,
 )
 from labctl.radio.ezsp.application import SmartEnergyApplication, application_configuration
+from labctl.radio.ezsp.key_engine import EzspKeyEngine, built_in_suites
 from labctl.radio.ezsp.link_keys import LinkKeyTable, driver_eui64
 from labctl.radio.ezsp.messages import ReceivedFrame, Sender, received_frame
 from labctl.secret import Secret
@@ -45,6 +48,13 @@ _MGMT_PERMIT_JOINING = 0x0036
 _DEVICE_ANNOUNCE = 0x0013
 _ALL_ROUTERS = 0xFFFC
 _UNKNOWN_NODE = 0xFFFF
+
+_PARTNER_KEYS_ALLOWED, _PARTNER_KEYS_DENIED = 0x61, 0x60
+"""EzspDecisionId for APP_KEY_REQUEST_POLICY."""
+
+_PARTNER_KEY_SENT = frozenset(
+    {"TC_APP_KEY_SENT_TO_REQUESTER", "APP_LINK_KEY_ESTABLISHED", "TC_RESPONDED_TO_KEY_REQUEST"}
+)
 
 _JOIN_KINDS = {
     t.EmberDeviceUpdate.STANDARD_SECURITY_SECURED_REJOIN: JoinKind.SECURED_REJOIN,
@@ -89,6 +99,7 @@ class EzspCoordinator(Coordinator):
         self._app: SmartEnergyApplication | None = None
         self._keys: LinkKeyTable | None = None
         self._sender: Sender | None = None
+        self._key_engine: EzspKeyEngine | None = None
         self._eui64_of: dict[int, Eui64] = {}
         self._nwk_of: dict[Eui64, int] = {}
         self._address_slots: dict[Eui64, int] = {}
@@ -142,11 +153,20 @@ class EzspCoordinator(Coordinator):
         """Start the network that the NCP holds, or form one. True when it was there before."""
         try:
             await app.initialize(auto_form=False)
+            if not settings.form_anew:
+                return True
+            await self._leave(app)
         except zigpy.exceptions.NetworkNotFormed:
-            await self._form(app, settings)
-            await app.initialize(auto_form=False)
-            return False
-        return True
+            _LOGGER.debug("%s holds no network", self._port.name)
+        await self._form(app, settings)
+        await app.initialize(auto_form=False)
+        return False
+
+    async def _leave(self, app: SmartEnergyApplication) -> None:
+        """Forget the network that the NCP holds, and be as after plugging it in."""
+        await app._ezsp.leaveNetwork()
+        await app.disconnect()
+        await app.connect()
 
     async def _form(self, app: SmartEnergyApplication, settings: NetworkSettings) -> None:
         """Form as a Smart Energy trust centre: security state, empty key table, network."""
@@ -197,6 +217,9 @@ class EzspCoordinator(Coordinator):
         if t.sl_Status.from_ember_status(status) != t.sl_Status.OK:
             _LOGGER.warning("%s: no extended security bitmask: %r", self._port.name, status)
         await sender.learn_frame_size()
+        suites = await built_in_suites(ezsp)
+        if suites:
+            self._key_engine = EzspKeyEngine(ezsp, keys, suites, self._port.name)
         key_table_size = await keys.size()
         if key_table_size < settings.max_devices:
             raise RigError(
@@ -331,6 +354,37 @@ class EzspCoordinator(Coordinator):
             )
         self._must_be_ok(status, f"the NCP did not remove {eui64}")
 
+    @property
+    def key_engine(self) -> RadioKeyEngine | None:
+        """Key establishment in the NCP, where its firmware has the libraries."""
+        return self._key_engine
+
+    async def allow_partner_keys(self, allowed: bool) -> None:
+        """APP_KEY_REQUEST_POLICY. The NCP decides by that and by its key table alone."""
+        decision = _PARTNER_KEYS_ALLOWED if allowed else _PARTNER_KEYS_DENIED
+        with self._driver():
+            (status,) = await self._ezsp.setPolicy(
+                policyId=t.EzspPolicyId.APP_KEY_REQUEST_POLICY,
+                decisionId=t.EzspDecisionId(decision),
+            )
+        self._must_be_ok(status, "the NCP did not take the policy for partner link keys")
+
+    async def send_network_key(self, eui64: Eui64, nwk: int, key: Secret) -> None:
+        """unicastNwkKeyUpdate."""
+        with self._driver():
+            (status,) = await self._ezsp.unicastNwkKeyUpdate(
+                destShort=t.EmberNodeId(nwk),
+                destLong=driver_eui64(eui64),
+                key=t.KeyData(key.reveal()),
+            )
+        self._must_be_ok(status, f"the NCP did not send the network key to {eui64}")
+
+    async def switch_network_key(self) -> None:
+        """broadcastNetworkKeySwitch."""
+        with self._driver():
+            (status,) = await self._ezsp.broadcastNetworkKeySwitch()
+        self._must_be_ok(status, "the NCP did not switch the network key")
+
     # -- data ---------------------------------------------------------------------------------
 
     async def send(self, packet: Outgoing) -> None:
@@ -367,6 +421,18 @@ class EzspCoordinator(Coordinator):
             self._sender.message_sent(version, args)
         elif name == "trustCenterJoinHandler":
             self._trust_centre_join(*args)
+        elif name == "zigbeeKeyEstablishmentHandler":
+            self._partner_key(*args)
+        elif self._key_engine is not None:
+            self._key_engine.handle(name, args)
+
+    def _partner_key(self, partner: t.EUI64, status: Any) -> None:
+        """What came of an APS Request Key. The NCP tells who asked, or nobody when it failed."""
+        assert self._listener is not None
+        eui64 = Eui64(str(partner))
+        refusal = "" if status.name in _PARTNER_KEY_SENT else status.name
+        nobody = not int.from_bytes(eui64.big_endian, "big")
+        self._listener.partner_key(PartnerKey(None if nobody else eui64, refusal))
 
     def _trust_centre_join(
         self,
@@ -545,6 +611,8 @@ class EzspCoordinator(Coordinator):
         self._lost = cause
         if self._sender is not None:
             self._sender.abandon(cause)
+        if self._key_engine is not None:
+            self._key_engine.abandon(cause)
         if self._listener is not None:
             self._listener.connection_lost(cause)
 
