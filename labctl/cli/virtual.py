@@ -1,13 +1,15 @@
-"""`labctl virtual`: parts of the virtual bench on their own, for other programs to talk to."""
+"""`labctl virtual`: parts of the virtual bench on their own, and what its devices show."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from labctl.cli.arguments import RIG, inventory_option
 from labctl.cli.output import Output, examples, output_options
+from labctl.config.paths import chosen_inventory, find_rig
 from labctl.errors import ExitCode, UsageError
 from labctl.smart_energy.eui64 import Eui64
 
@@ -22,10 +24,11 @@ DEFAULT_EUI64 = Eui64("00:0d:6f:00:00:00:00:01")
     epilog=examples(
         "labctl virtual ncp --listen 127.0.0.1:8899",
         "labctl virtual ncp --pty /tmp/stick --state stick.json",
+        "labctl virtual screen virtual virtual-ihd",
     )
 )
 def virtual() -> None:
-    """Parts of the virtual bench on their own, reached as hardware is: through a serial path."""
+    """Parts of the virtual bench on their own, and what its devices show."""
 
 
 def _address(
@@ -156,3 +159,84 @@ async def _plug_in(stick: VirtualEzspNcp, listen: tuple[str, int] | None, pty: s
         bound = await stick.listen(host, port)
         return f"socket://{host}:{bound}"
     return str(stick.open_pty(Path(pty) if pty else None))
+
+
+@virtual.command(
+    epilog=examples(
+        "labctl virtual screen virtual",
+        "labctl virtual screen virtual virtual-ihd",
+        "labctl virtual screen virtual --json | jq '.data.screens[].electricity.today_cost'",
+    )
+)
+@click.argument("rig", type=RIG)
+@click.argument("device", required=False)
+@inventory_option
+@output_options("labctl.virtual.screen/1")
+def screen(output: Output, rig: str, device: str | None, inventory: Path | None) -> int:
+    """Show what a consumer sees on the virtual devices of RIG, or on DEVICE alone.
+
+    It is what the device computed from what it read, as it stood within the last minute of rig
+    time, or when the device was switched off. It works during a run and after it.
+    """
+    from labctl.config.loading import load_rig
+    from labctl.rig.state_folder import StateFolder
+    from labctl.virtual.devices import load_picture, picture_path
+
+    chosen = chosen_inventory(inventory)
+    loaded = load_rig(find_rig(rig, chosen), chosen)
+    names = [entry.name for entry in loaded.devices if entry.device.virtual is not None]
+    if device is not None and device not in names:
+        raise UsageError(
+            f"{device!r} is no virtual device of the rig {loaded.name}",
+            where="labctl virtual screen",
+            mend=f"its virtual devices are: {', '.join(names) or 'none'}",
+        )
+    folder = StateFolder(loaded.inventory_path, loaded.name).rig
+    shown = {
+        name: load_picture(picture_path(folder / f"{name}.json"))
+        for name in ([device] if device is not None else names)
+    }
+    output.emit(
+        {"screens": {name: found for name, found in shown.items() if found is not None}},
+        text="\n\n".join(_screen_text(name, found) for name, found in shown.items()),
+    )
+    return ExitCode.PASS
+
+
+_LINES = (
+    ("reading", "meter", ""),
+    ("demand_kw", "now", " kW"),
+    ("today_kwh", "today", " kWh"),
+    ("today_cost", "cost today", ""),
+    ("price", "price a unit", ""),
+    ("tariff", "tariff", ""),
+    ("ambient", "usage", ""),
+    ("supply", "supply", ""),
+)
+_PREPAYMENT_LINES = (
+    ("balance", "balance"),
+    ("status", "credit"),
+    ("emergency_credit", "emergency credit"),
+    ("debt", "debt"),
+)
+
+
+def _screen_text(name: str, shown: dict[str, Any] | None) -> str:
+    if shown is None:
+        return f"{name}: nothing was ever shown"
+    lines = [f"{name} ({shown['kind']})  {shown['utc'] or '--'}"]
+    for fuel in ("electricity", "gas"):
+        found = shown[fuel]
+        if found is None:
+            continue
+        lines.append(f"  {fuel}")
+        for key, title, unit in _LINES:
+            if found[key] is not None:
+                lines.append(f"    {title:<17}{found[key]}{unit}")
+        for key, title in _PREPAYMENT_LINES if found["prepayment"] else ():
+            if found["prepayment"][key] is not None:
+                lines.append(f"    {title:<17}{found['prepayment'][key]}")
+    if shown["message"] is not None:
+        wanted = "  (to be confirmed)" if shown["confirmation_wanted"] else ""
+        lines.append(f"  message: {shown['message']}{wanted}")
+    return "\n".join(lines)

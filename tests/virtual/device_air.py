@@ -51,11 +51,15 @@ class Coordinator(NodeListener):
     def list_device(self, eui64: Eui64 = DEVICE) -> ScriptedHub:
         hub = self.hubs[eui64] = a_hub()
         self.state.link_keys[eui64] = LinkKey(eui64, hub.install_key)
+        self.list_device_endpoints(hub)
+        return hub
+
+    def list_device_endpoints(self, hub: ScriptedHub) -> None:
+        """Have the node tell of the endpoints that the scripted hub has now."""
         for endpoint, servers in hub.servers.items():
             self.node.endpoints[endpoint] = SimpleDescriptor(
                 endpoint, 0x0109, hub.devices[endpoint], 0, tuple(servers), hub.clients[endpoint]
             )
-        return hub
 
     def push(self, endpoint: int, cluster_id: int, frame: bytes, to: Eui64 = DEVICE) -> None:
         """Send the device a frame that it did not ask for."""

@@ -256,7 +256,8 @@ def test_a_visitor_leaves_and_is_gone() -> None:
         assert coordinator.gone == [DEVICE]
         assert device.observations.counts[What.GONE] == 1
         assert device.observations.counts[What.JOINED] == 1
-        assert [kind for _, kind in coordinator.admissions] == [Admission.UNSECURED_JOIN]
+        kinds = [kind for _, kind in coordinator.admissions]
+        assert kinds == [Admission.UNSECURED_JOIN, Admission.LEFT]
 
     live(4000, check, "hand-held-terminal")
 

@@ -16,6 +16,7 @@ from labctl.virtual.devices.behaviour import (
 )
 from labctl.virtual.devices.device import VirtualDevice
 from labctl.virtual.devices.observations import Observation, Observations, ReadCount, What
+from labctl.virtual.devices.picture import Picture, load_picture, picture_path
 from labctl.virtual.devices.screen import MeterReadout, Screen
 from labctl.virtual.devices.servers import Product
 from labctl.virtual.devices.settings import (
@@ -41,6 +42,7 @@ __all__ = [
     "MeterReadout",
     "Observation",
     "Observations",
+    "Picture",
     "Press",
     "Product",
     "ReadCount",
@@ -49,4 +51,6 @@ __all__ = [
     "Timings",
     "VirtualDevice",
     "What",
+    "load_picture",
+    "picture_path",
 ]

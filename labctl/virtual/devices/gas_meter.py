@@ -274,8 +274,8 @@ class GasMeter:
         utc = int(self.utc() or self.register.start_utc)
         sets = {
             BASIC: list(self._basic()),
-            METERING: list(self._metering(utc)),
             PREPAYMENT: list(_prepayment()),
+            METERING: list(self._metering(utc)),  # the last, since its cluster answers
         }
         for cluster_id in (METERING, PREPAYMENT):
             self.servers.attributes[cluster_id] = {
