@@ -81,9 +81,13 @@ def in_parts(items: Sequence[T], octets: Callable[[T], int], header: int) -> lis
     return parts
 
 
-def enter(meter: Meter, entry: Entry) -> None:
-    """Append to a meter's journal; after the last entry, if one was dated ahead."""
+def enter(meter: Meter, entry: Entry) -> int:
+    """Append to a meter's journal; after the last entry, if one was dated ahead.
+
+    Returns the entry's instant, UTC microseconds.
+    """
     last = meter.journal.since(max(0, len(meter.journal) - 1))
     if last and last[0].at_us > entry.at_us:
         entry = replace(entry, at_us=last[0].at_us)
     meter.journal.append(entry)
+    return entry.at_us
