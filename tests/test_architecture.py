@@ -28,8 +28,9 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 
 NAMED_EXCEPTIONS = {
-    # The commands of the virtual rig are the only ones that reach into virtual/.
-    "cli.virtual": {"virtual", "smart_energy"},
+    # The commands of the virtual rig are the only ones that reach into virtual/, and to the folder
+    # where its devices keep what they show.
+    "cli.virtual": {"virtual", "smart_energy", "rig.state_folder"},
     # Certificates and install codes are Smart Energy values that a person handles directly.
     "cli.inventory": {"smart_energy"},
 }
