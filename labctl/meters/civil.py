@@ -48,7 +48,7 @@ def _offset_of_wall(naive_s: int) -> int:
     assert second is not None
     if second > first:  # does not come: clocks change on a full hour of UTC
         early = naive_s - int(second.total_seconds())
-        return naive_s - (early + (-early) % _HOUR_S)
+        return naive_s - (early // _HOUR_S + 1) * _HOUR_S
     return int(first.total_seconds())
 
 

@@ -111,7 +111,7 @@ class Works:
             middle = (low + high) // 2
             before = self._start + self.timeline.delivered_by(middle * HALF_HOUR_S) < 0
             low, high = (middle, high) if before else (low, middle)
-        return high * HALF_HOUR_S
+        return low * HALF_HOUR_S
 
     def _standing(self, midnight_s: int) -> int:
         tariff = self.plan.tariff_at(midnight_s)
