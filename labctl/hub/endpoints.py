@@ -11,22 +11,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from labctl.events import DeviceKind
 from labctl.hub.services.base import Service
 from labctl.hub.services.basic import BasicService
+from labctl.hub.services.calendar import CalendarService
 from labctl.hub.services.drlc import DrlcService
 from labctl.hub.services.keep_alive import KeepAliveService
 from labctl.hub.services.key_establishment import KeyEstablishmentService
 from labctl.hub.services.messaging import MessagingService
 from labctl.hub.services.metering import MeteringService
+from labctl.hub.services.mirror import GasMirror, ShowsMeter, mirror_services
+from labctl.hub.services.prepayment import PrepaymentService
 from labctl.hub.services.price import PriceService
 from labctl.hub.services.time import TimeService
 from labctl.hub.settings import HUB, HubSettings
-from labctl.meters import Meter
+from labctl.meters import GasProxy, Meter
 from labctl.radio.coordinator import EndpointDescriptor
 from labctl.smart_energy.device_types import SmartEnergyDevice
 
 HUB_ENDPOINT = 1
 FIRST_METER_ENDPOINT = 2
+MIRROR_SUFFIX = " mirror"
+"""After a gas meter's name, the name of its mirror's endpoint."""
+_KEY_ESTABLISHMENT = 0x0800
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +88,38 @@ def build_endpoints(
                 DrlcService(),
                 MeteringService(meter),
                 MessagingService(),
+                PrepaymentService(meter),
+                CalendarService(meter),
                 key_establishment,
             ],
         )
+    mirror = _mirror(settings, meters, endpoints)
+    if mirror is not None:
+        endpoints[mirror.number] = mirror
     return endpoints
+
+
+def _mirror(
+    settings: HubSettings, meters: Sequence[Meter], endpoints: Mapping[int, Endpoint]
+) -> Endpoint | None:
+    """The mirror for a gas meter with a radio of its own, if there is one in the device log.
+
+    Without one, the gas endpoint shows the meter that the rig describes.
+    """
+    if not any(device.kind is DeviceKind.GAS_METER for device in settings.devices):
+        return None
+    for number, meter in enumerate(meters, FIRST_METER_ENDPOINT):
+        if isinstance(meter, GasProxy):
+            services = endpoints[number].services
+            shown = [s for s in services.values() if isinstance(s, ShowsMeter)]
+            mirror = GasMirror(meter, max(endpoints) + 1, shown)
+            return _endpoint(
+                mirror.endpoint,
+                f"{meter.name}{MIRROR_SUFFIX}",
+                SmartEnergyDevice.METERING_DEVICE,
+                [*mirror_services(mirror), services[_KEY_ESTABLISHMENT]],
+            )
+    return None
 
 
 def _endpoint(

@@ -11,7 +11,7 @@ from zigpy.zcl.foundation import Attribute as WriteRecord
 from labctl.hub import frames as zcl
 from labctl.hub.frames import Frame
 from labctl.hub.refusal import Refusal
-from labctl.hub.services.base import MALFORMED, Service
+from labctl.hub.services.base import MALFORMED, SUCCESS, Report, Service
 
 _ATTRIBUTE_INFO: Final = struct.Struct("<HB")
 _READABLE: Final = 0x01
@@ -34,6 +34,28 @@ def written_attributes(frame: Frame) -> list[tuple[int, int, Any]]:
     if not written:
         raise Refusal("zcl", "Write Attributes of nothing", MALFORMED, frame.command_id)
     return written
+
+
+def reported_attributes(frame: Frame) -> list[Report]:
+    """The attributes of a Report Attributes (2.5.11). Raises `Refusal`."""
+    reports: list[Report] = []
+    rest = frame.payload
+    while rest:
+        before = rest
+        try:
+            record, rest = WriteRecord.deserialize(rest)
+        except (ValueError, KeyError) as error:
+            raise Refusal(
+                "zcl", f"malformed Report Attributes: {error}", MALFORMED, frame.command_id
+            ) from None
+        typed: Any = record.value
+        octets = before[: len(before) - len(rest)]
+        reports.append(
+            Report(int(record.attrid), typed.value, octets[:2] + bytes((SUCCESS,)) + octets[2:])
+        )
+    if not reports:
+        raise Refusal("zcl", "Report Attributes of nothing", MALFORMED, frame.command_id)
+    return reports
 
 
 def discover_attributes(service: Service[Any], frame: Frame) -> bytes:

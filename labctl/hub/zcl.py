@@ -17,7 +17,7 @@ from labctl.hub.access import Access
 from labctl.hub.device_log import Device, KeyState
 from labctl.hub.endpoints import Endpoint
 from labctl.hub.frames import Frame, MalformedFrame
-from labctl.hub.general import DISCOVERY, WRITES, written_attributes
+from labctl.hub.general import DISCOVERY, WRITES, reported_attributes, written_attributes
 from labctl.hub.practices import TIME, Practices
 from labctl.hub.reads import ReadBook
 from labctl.hub.refusal import Refusal
@@ -113,6 +113,8 @@ class Dispatcher:
             return self._command(device, packet, service, frame, received_us)
         if frame.command_id == zcl.READ_ATTRIBUTES:
             return [self._read(device, packet, service, frame, received_us)]
+        if frame.command_id == zcl.REPORT_ATTRIBUTES and frame.from_server:
+            return self._report(device, packet, service, frame, received_us)
         if frame.command_id in WRITES:
             return self._write(device, packet, service, frame, received_us)
         discover = DISCOVERY.get(frame.command_id)
@@ -301,6 +303,21 @@ class Dispatcher:
         if type_ != service.attribute_type(attribute_id):
             return INVALID_DATA_TYPE
         return SUCCESS
+
+    def _report(
+        self,
+        device: Device,
+        packet: Incoming,
+        service: Service[Any],
+        frame: Frame,
+        received_us: int,
+    ) -> list[bytes]:
+        """A server of the device reports to a client of the hub's: to a mirror."""
+        reports = reported_attributes(frame)
+        outcome = service.report(self._request(device, packet, frame, received_us), reports)
+        if isinstance(outcome, int) and outcome != SUCCESS:
+            raise Refusal("application", "reports are not taken", outcome, frame.command_id)
+        return _frames(frame, outcome)
 
     # -- cluster commands -------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -26,6 +26,7 @@ NOT_AUTHORIZED = int(Status.NOT_AUTHORIZED)
 MALFORMED = int(Status.MALFORMED_COMMAND)
 NOT_FOUND = int(Status.NOT_FOUND)
 UNSUPPORTED_ATTRIBUTE = int(Status.UNSUPPORTED_ATTRIBUTE)
+UNSUP_GENERAL_COMMAND = int(Status.UNSUP_GENERAL_COMMAND)
 INVALID_VALUE = int(Status.INVALID_VALUE)
 INVALID_DATA_TYPE = int(Status.INVALID_DATA_TYPE)
 
@@ -73,6 +74,15 @@ class Answer:
     command_id: int
     payload: bytes
     control: int = SOLICITED
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An attribute that a device reported; `record` is how Read Attributes answers it."""
+
+    attribute_id: int
+    value: Any
+    record: bytes
 
 
 Outcome = Sequence[Answer] | int
@@ -144,6 +154,10 @@ class Service(Generic[S]):
         """Take a command from a device's server to the hub's client."""
         raise NotImplementedError
 
+    def report(self, request: Request, reports: Sequence[Report]) -> Outcome:
+        """Take a device's report of its attributes. Only a mirror does."""
+        return UNSUP_GENERAL_COMMAND
+
     def write(self, attribute_id: int, value: Any, now_us: int) -> int:
         """Set a writable attribute; `value` is of its type. Returns the status."""
         raise NotImplementedError
@@ -175,6 +189,10 @@ class Service(Generic[S]):
                 if part[2]:
                     worst = part[2]
         return b"".join(parts), worst
+
+    def show(self, records: Mapping[int, bytes]) -> None:
+        """Serve these attributes as a device reported them, as Read Attributes records."""
+        self._records.update(records)
 
     def knows_attribute(self, attribute_id: int) -> bool:
         """Whether the attribute is served."""
