@@ -173,7 +173,6 @@ def test_what_a_refused_device_hears_is_a_setting() -> None:
     ("frame", "answer", "cause"),
     [
         ("01 5a 7f", "18 5a 0b 7f 81", "there is no command 0x7F"),
-        ("01 5a 00 00 00000000 01", "18 5a 0b 00 81", "is not served"),  # Get Profile
         ("00 5a 06 00 0000", "18 5a 0b 06 82", "general command 0x06 is not supported"),
         ("00 5a 7f", "18 5a 0b 7f 82", "general command 0x7F is not supported"),
         ("08 5a 0a 0000 20 01", "10 5a 0b 0a c3", "client side"),
@@ -221,7 +220,7 @@ def test_a_malformed_command_is_told_so() -> None:
 def test_clusters_endpoints_and_profiles_that_are_not_there() -> None:
     async def scenario(bench: Bench) -> None:
         device = await bench.paired()
-        answers = await device.ask(READ_SUMMATION, cluster=0x0705, endpoint=2, secured=True)
+        answers = await device.ask(READ_SUMMATION, cluster=0x0B04, endpoint=2, secured=True)
         assert answers == [bytes.fromhex("18 5a 0b 00 c3")]
         assert await device.ask(READ_SUMMATION, cluster=0x0702, endpoint=9, secured=True) == []
         assert await device.ask(READ_SUMMATION, **METERING, profile=0x0104, secured=True) == []

@@ -25,7 +25,7 @@ def u(value: int, octets: int) -> bytes:
 
 def test_only_what_is_served_is_listed() -> None:
     async def scenario(bench: Bench) -> None:
-        esi = (0x0000, 0x000A, 0x0700, 0x0701, 0x0702, 0x0703, 0x0800)
+        esi = (0x0000, 0x000A, 0x0700, 0x0701, 0x0702, 0x0703, 0x0705, 0x0707, 0x0800)
         assert list(bench.radio.endpoints) == [
             EndpointDescriptor(1, 0x0508, (0x0000, 0x000A, 0x0025, 0x0800), (0x0800,)),
             EndpointDescriptor(2, 0x0500, esi, (0x0800,)),
@@ -336,8 +336,8 @@ def test_gas_energy_factors_are_published_for_gas_alone() -> None:
         (0x08, u(1, 4)),  # block thresholds
         (0x09, u(0, 4) + u(0, 4) + b"\x00\x00"),  # CO2
         (0x0A, u(99, 4)),
-        (0x0B, u(0, 4) + u(0, 4) + b"\x00\x00"),  # billing period
-        (0x0C, u(0, 4) + u(0, 4) + b"\x00\x00"),  # bill
+        (0x0B, u(0, 4) + u(0, 4) + b"\x00\x01"),  # billing period of what is received
+        (0x0C, u(0, 4) + u(0, 4) + b"\x00\x01"),  # bill
         (0x06, u(0, 4) + u(0, 4) + b"\x01\x01"),  # tariff of what is received
         (0x06, u(0, 4) + u(0xFFFFFFF0, 4) + b"\x01\x00"),  # a later event than there is
     ],
