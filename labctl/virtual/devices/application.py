@@ -108,7 +108,6 @@ class Application:
                 a.rng,
                 a.saw,
                 self._utc,
-                lambda: None,
                 GasRegister(_GAS_START_LITRES, _GAS_START_UTC, a.rng.uniform(0.7, 1.3)),
                 serial_of(a.node.state.eui64.big_endian),
             )

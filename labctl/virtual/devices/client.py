@@ -472,6 +472,11 @@ class Client(NodeListener):
         if kind == "network":
             self._reached(LifeStep.NETWORK_KEY)
 
+    def trust_centre_swapped(self, trust_centre: Eui64) -> None:
+        """Another hub took over: our key is a hash of the one before, and not established."""
+        self._saw.note(What.HUB_SWAPPED, str(trust_centre))
+        self._forget()
+
     def network_changed(self) -> None:
         """Counters or keys moved on."""
         self._dirty.set()

@@ -69,7 +69,6 @@ _FLAGS = {
 }
 _STAY_AWAKE = (1 << 4) | (1 << 5) | (1 << 21)
 _PUSH_AGAIN = sum(1 << bit for bit in range(6, 15))
-_CHECK_TIME = 1 << 2
 
 _HOURLY_LITRES = (
     *(60, 50, 50, 50, 60, 150, 420, 560, 380, 200, 160, 150),
@@ -130,7 +129,6 @@ class GasMeter:
     rng: random.Random
     saw: Observations
     utc: Callable[[], float | None]
-    check_time: Callable[[], object]
     register: GasRegister
     serial_number: bytes
     mirror: Peer | None = None
@@ -264,8 +262,6 @@ class GasMeter:
         self.saw.note(What.MIRROR_FLAGS, f"0x{flags:08X} {', '.join(words)}".strip())
         if flags & _STAY_AWAKE:
             self.node.fast_poll(60.0)
-        if flags & _CHECK_TIME:
-            self.check_time()
 
     # -- what it measures ---------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ class What(enum.StrEnum):
     JOIN_FAILED = "join-failed"  # detail: a JoinFailure
     JOINED = "joined"
     REJOINED = "rejoined"
+    HUB_SWAPPED = "hub-swapped"  # detail: the new trust centre
     REJOIN_FAILED = "rejoin-failed"  # detail: a JoinFailure
     LEFT = "left"
     NO_KEY_ESTABLISHMENT = "no-key-establishment"
