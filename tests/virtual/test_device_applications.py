@@ -308,6 +308,22 @@ def test_the_hub_opens_a_tunnel_and_long_messages_go_both_ways(kind: str) -> Non
     live(kind, then)
 
 
+@pytest.mark.parametrize(
+    ("kind", "its"),
+    [
+        ("load-switch", {0x0000, 0x000A, 0x0025, 0x0701, 0x0800}),
+        ("hand-held-terminal", {0x0000, 0x000A, 0x0025, 0x0800}),
+    ],
+)
+def test_who_is_no_display_does_not_ask_for_what_displays_show(kind: str, its: set[int]) -> None:
+    async def then(coordinator: Coordinator, hub: ScriptedHub, device: VirtualDevice) -> None:
+        await asyncio.sleep(600)
+        assert {r.cluster_id for r in hub.requests} == its
+        assert device.observations.reads["time"].ok == 1
+
+    live(kind, then)
+
+
 def test_a_load_switch_follows_an_event_and_reports_each_step() -> None:
     async def then(coordinator: Coordinator, hub: ScriptedHub, device: VirtualDevice) -> None:
         await asyncio.sleep(60)

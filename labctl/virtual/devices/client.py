@@ -152,7 +152,7 @@ class Client(NodeListener):
             node, self.port, ENDPOINT, t, saw, self._establish, self._profile.binds
         )
         self._keep_alive = KeepAlive(node, self.port, t, rng, saw)
-        self._survey = Survey(node, self.port, t, self.screen, saw)
+        self._survey = Survey(node, self.port, t, self.screen, saw, self._profile.binds)
         self._provocation = Provocation(node, self.port, t, saw)
         self._reader = Reader(
             self.port,

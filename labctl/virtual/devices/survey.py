@@ -48,6 +48,8 @@ class Survey:
     timings: Timings
     screen: Screen
     saw: Observations
+    clients: tuple[int, ...]
+    """What the device is a client of; nothing else is asked for."""
 
     async def run(self, services: Services) -> list[SimpleDescriptor]:
         """Survey each ESI node; the descriptors found. Meters end up on the screen."""
@@ -78,8 +80,8 @@ class Survey:
         return descriptors
 
     async def _endpoint(self, peer: Peer, descriptor: SimpleDescriptor) -> None:
-        servers = descriptor.input_clusters
-        if BASIC in servers and self.screen.hub_model is None:
+        servers = set(self.clients) & set(descriptor.input_clusters)
+        if BASIC in descriptor.input_clusters and self.screen.hub_model is None:
             await self._basic(peer)
         if METERING in servers:
             await self._meter(peer)
