@@ -14,7 +14,7 @@ from labctl.config.inventory_checks import read_identity, read_install_code
 from labctl.config.ota_folder import read_images
 from labctl.config.problems import Problem, ProblemSeverity, did_you_mean, errors_of, quote
 from labctl.config.resolved import DeviceUnderTest, ReadSchedule
-from labctl.config.rig_file import DeviceRole, ElectricityMeter, Rig
+from labctl.config.rig_file import DeviceRole, ElectricityMeter, Meter, Rig
 from labctl.config.schedules import HUB_ENDPOINT, resolve_reads
 from labctl.config.secrets import SecretReader
 from labctl.events import Band, PairingMethod
@@ -211,10 +211,33 @@ class RigCheck:
                     f"the meter {quote(points[meter.mpxn])} has the same supply point",
                 )
             points.setdefault(meter.mpxn, name)
+            self._meter_references(place, meter)
             digits = len(meter.mpxn)
             if isinstance(meter, ElectricityMeter) != (digits == 13):
                 usual = "13 digits" if meter.kind == "electricity" else "6 to 10 digits"
                 self._warn((*place, "mpxn"), f"{digits} digits; for {meter.kind} {usual} are usual")
+
+    def _meter_references(self, place: tuple[str, str], meter: Meter) -> None:
+        """The home that an export or generation meter belongs to, and the file of a load."""
+        if isinstance(meter, ElectricityMeter) and meter.home is not None:
+            home = self.rig.meters.get(meter.home)
+            if not isinstance(home, ElectricityMeter) or home.generation is None:
+                self._error(
+                    (*place, "home"),
+                    f"{quote(meter.home)} is not an import meter with 'generation'",
+                    did_you_mean(
+                        meter.home,
+                        [
+                            name
+                            for name, other in self.rig.meters.items()
+                            if isinstance(other, ElectricityMeter) and other.generation
+                        ],
+                    ),
+                )
+        if meter.csv is not None:
+            path = self._file(meter.csv.path)
+            if not path.is_file():
+                self._error((*place, "csv", "path"), f"there is no file {path}", _PATHS)
 
     # -- virtual or real --------------------------------------------------------------------------
 

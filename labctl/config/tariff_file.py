@@ -99,7 +99,7 @@ class SpecialDay(Strict):
 
 _SwitchingDay = Annotated[tuple[Switch, ...], Field(strict=False, min_length=1, max_length=200)]
 _SwitchingWeek = Annotated[
-    tuple[Annotated[int, Whole(1, 200)], ...], Field(strict=False, min_length=7, max_length=7)
+    tuple[Annotated[int, Whole(1, 200)], ...], Field(strict=False, min_length=1)
 ]
 
 
@@ -129,6 +129,8 @@ class Switching(Strict):
             times = [switch.at for switch in day]
             if times[0] != datetime.time(0) or times != sorted(set(times)):
                 raise wrong(f"the times of day {number} do not rise from 00:00")
+        if any(len(week) != 7 for week in self.weeks):
+            raise wrong("a week has seven days, Monday first")
         used = {day for week in self.weeks for day in week}
         used |= {special.day for special in self.special_days}
         if used and max(used) > len(self.days):
@@ -170,7 +172,7 @@ class Blocks(Strict):
     ]
     """Where blocks end, rising: kWh for electricity, m³ for gas."""
     unit_p_per_kwh: Annotated[
-        tuple[Annotated[tuple[_Price, ...], Field(strict=False, min_length=2)], ...],
+        tuple[Annotated[tuple[_Price, ...], Field(strict=False, min_length=1)], ...],
         Field(strict=False, min_length=1, max_length=48),
     ]
     """Unit prices, pence a kWh: one list for all tiers, or one for each, with a price more than

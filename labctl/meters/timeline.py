@@ -92,6 +92,8 @@ class Timeline:
     def delivered(self, utc_us: int) -> Flow:
         """What was delivered since the origin, and the rate of it."""
         moment = self.at(utc_us)
+        if utc_us < moment.at_us:
+            return self._profile.at(utc_us)
         if not moment.flows:
             return Flow(moment.delivered, 0)
         if moment.rate is not None:
@@ -113,6 +115,8 @@ class Timeline:
         if self._export is None:
             return Flow(0, 0)
         moment = self.at(utc_us)
+        if utc_us < moment.at_us:
+            return self._export.at(utc_us)
         if not moment.flows:
             return Flow(moment.received, 0)
         return self._along(self._export, moment, moment.received, utc_us)
@@ -182,7 +186,7 @@ class Timeline:
         if not self._moments:
             self._moments = [self._first()]
             self._starts = [self._moments[0].at_us]
-        self._certain_us = min(self._certain_us, max(from_us, self._starts[0]))
+        self._certain_us = min(self._certain_us, from_us - 1)
         self._note_plain()
         self.on_change(from_us // _US)
 

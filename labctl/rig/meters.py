@@ -187,7 +187,7 @@ class _Making:
         )
 
     def _csv(self, name: str, entry: Csv, *, gas: bool) -> Load:
-        path = Path(os.path.normpath(self._loaded.path.parent / entry.path))
+        path = Path(os.path.normpath(self._loaded.path.parent / Path(entry.path).expanduser()))
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, ValueError) as error:

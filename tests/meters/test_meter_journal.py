@@ -57,6 +57,20 @@ def test_an_outage_stops_the_register_and_is_listed() -> None:
     assert proxy.supply_at(at(20.5)).mains
 
 
+@pytest.mark.parametrize("hours", [0, 7.3])
+def test_an_entry_holds_from_the_instant_it_was_made(hours: float) -> None:
+    journal = Journal()
+    meter, plain = electricity(journal), electricity()
+    before = meter.at(at(hours))
+    journal.append(DemandSet(at_us=at(hours), rate=1234))
+    after = meter.at(at(hours))
+    assert (after.demand_w, after.summation) == (1234, before.summation)
+    assert meter.at(at(hours) - 1) == plain.at(at(hours) - 1)
+    assert meter.history.days(ORIGIN_S, 9) == plain.history.days(ORIGIN_S, 9)
+    journal.append(OutageBegan(at_us=at(hours)))
+    assert meter.at(at(hours)).demand_w == 0
+
+
 def test_the_past_is_closed() -> None:
     journal = Journal([OutageBegan(at_us=at(2))])
     with pytest.raises(JournalError, match="already"):
