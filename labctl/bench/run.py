@@ -16,7 +16,7 @@ from labctl.errors import ExitCode, LabctlError
 from labctl.events import Event, Verdict
 from labctl.record.verdict import Assessment
 from labctl.rig.loop import run
-from labctl.rig.session import RigSession, open_rig
+from labctl.rig.session import RigSession, key_store_of, open_rig
 from labctl.rig.state_folder import forget_virtual_rig
 
 _EXIT_CODES = {
@@ -77,7 +77,7 @@ def run_bench(
     is how a run ends, and the verdict counts.
     """
     if options.fresh and loaded.is_virtual:
-        forget_virtual_rig(loaded.inventory_path, loaded.name)
+        forget_virtual_rig(loaded.inventory_path, loaded.name, key_store_of(loaded))
     return run(loaded, _bench(loaded, options, subscribers), real_time=options.real_time)
 
 

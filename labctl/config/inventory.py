@@ -135,6 +135,9 @@ class Radio(Strict):
     eui64: Eui | None = None
     """The stick's own address; checked against the stick. The virtual stick takes it."""
 
+    key_establishment: Suites | None = None
+    """Virtual stick: suites that its firmware has the library and a lab certificate for."""
+
     @property
     def is_virtual(self) -> bool:
         """Whether there is no hardware behind it."""

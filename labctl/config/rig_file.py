@@ -59,6 +59,14 @@ class HubTime(enum.StrEnum):
     SYNCHRONISED = "synchronised"
 
 
+class KeyEngine(enum.StrEnum):
+    """Where the arithmetic of key establishment is done."""
+
+    AUTO = "auto"
+    HOST = "host"
+    RADIO = "radio"
+
+
 class RigClock(enum.StrEnum):
     """How rig time passes on a virtual rig."""
 
@@ -175,6 +183,17 @@ class Hub(Strict):
     tunnels: Annotated[Tunnels, BeforeValidator(section)] = Field(default_factory=Tunnels)
     """Tunnels to and from devices."""
 
+    gas_proxy_counts: bool = False
+    """Whether the gas proxy's channel, which is always kept, is one of them. Sources leave it
+    open."""
+    require_consent: bool = False
+    """Whether nothing is paired without a consent reference."""
+    key_store: Text | None = None
+    """File that keeps the device log with its keys, from this file's folder. Default:
+    `.labctl/RIG/keys.json` beside the inventory."""
+    key_engine: Annotated[KeyEngine, choice(KeyEngine)] = KeyEngine.AUTO
+    """Where key establishment is calculated: `auto` (in the radio, when its firmware can), `host`
+    or `radio`."""
     @property
     def all_suites(self) -> tuple[int, ...]:
         """The suites that the hub offers, defaults applied."""

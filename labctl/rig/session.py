@@ -48,7 +48,8 @@ from labctl.record.recorder import Recorder
 from labctl.record.verdict import Assessment, assess
 from labctl.rig.assembly import behaviour, device_schedules, hub_settings, meters, virtual_kind
 from labctl.rig.authority import FOREIGN_ISSUER, LabAuthority
-from labctl.rig.state_folder import StateFolder
+from labctl.rig.key_store import KeyStore
+from labctl.rig.state_folder import StateFolder, key_store_path
 from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.identity import Identity
 from labctl.virtual.bench import DeviceInTheRoom, VirtualBench
@@ -258,10 +259,15 @@ async def _put_together(
     path, shown_path = loaded.radio.path, None
     if virtual is not None:
         assert chosen_seed is not None
+        stick = loaded.radio.eui64 or _VIRTUAL_STICK
         bench = VirtualBench(
             seed=chosen_seed,
             folder=folder.rig,
-            stick_eui64=loaded.radio.eui64 or _VIRTUAL_STICK,
+            stick_eui64=stick,
+            stick_identities={
+                suite: authority.identity(suite, stick)
+                for suite in loaded.radio.key_establishment or ()
+            },
             propagation=Propagation(
                 exponent=virtual.environment.path_loss_exponent,
                 shadowing_db=virtual.environment.shadowing_db,
@@ -295,6 +301,7 @@ async def _put_together(
         meters=meters(loaded, origin_s=origin_s),
         identities=partial(_hub_identities, loaded, authority),
         random_octets=random_octets,
+        vault=KeyStore(key_store_of(loaded)),
     )
     bus.subscribe(lambda event: _break_on_loss(broken, event))
     await hub.start()
@@ -314,6 +321,11 @@ async def _put_together(
         bench=bench,
         broken=broken,
     )
+
+
+def key_store_of(loaded: LoadedRig) -> Path:
+    """The file that keeps the rig's device log with its keys."""
+    return key_store_path(loaded.inventory_path, loaded.name, loaded.path, loaded.rig.hub.key_store)
 
 
 def _hub_identities(

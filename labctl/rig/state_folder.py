@@ -15,6 +15,7 @@ from labctl.errors import ConfigurationError
 
 _FOLDER = ".labctl"
 _CLOCK = "clock"
+_KEY_STORE = "keys.json"
 
 
 class StateFolder:
@@ -47,13 +48,22 @@ class StateFolder:
             os.replace(fresh, self.rig / _CLOCK)
 
 
-def forget_virtual_rig(inventory: Path, rig: str) -> None:
+def key_store_path(inventory: Path, rig: str, rig_file: Path, named: str | None) -> Path:
+    """The file that keeps a rig's device log: `named` from the rig file's folder, or the usual."""
+    if named is not None:
+        return rig_file.parent / named
+    return inventory.parent / _FOLDER / rig / _KEY_STORE
+
+
+def forget_virtual_rig(inventory: Path, rig: str, key_store: Path | None = None) -> None:
     """Remove what a virtual rig remembers: its next run starts with new sticks and devices.
 
-    Raises `ConfigurationError` when it cannot be removed.
+    `key_store` names a key store that is elsewhere. Raises `ConfigurationError` when it cannot be removed.
     """
     folder = inventory.parent / _FOLDER / rig
     try:
+        if key_store is not None:
+            key_store.unlink(missing_ok=True)
         shutil.rmtree(folder)
     except FileNotFoundError:
         return

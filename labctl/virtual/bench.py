@@ -44,6 +44,8 @@ class VirtualBench:
 
     `folder` keeps what their flash memories hold, and is what makes a second run go on where the
     first ended; the files in it hold keys and are of mode 0600. `now_us` stamps captured frames.
+    `stick_identities` are the certificates that the stick's firmware does key establishment with;
+    without any it has no library for it.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class VirtualBench:
         propagation: Propagation,
         devices: Sequence[DeviceInTheRoom],
         now_us: Callable[[], int],
+        stick_identities: Mapping[int, Identity] | None = None,
     ) -> None:
         self._seed = seed
         self._now_us = now_us
@@ -63,8 +66,9 @@ class VirtualBench:
         self._stick = VirtualEzspNcp(
             air=self._air,
             eui64=stick_eui64,
-            flash=Flash(folder / "stick.json"),
+            flash=_flash_of(folder, stick_eui64),
             rng=self._random("stick"),
+            cbke=stick_identities,
         )
         self._folder = folder
         self.devices: dict[str, VirtualDevice] = {}
@@ -142,3 +146,11 @@ class VirtualBench:
 
     def _random(self, name: str) -> random.Random:
         return random.Random(f"{self._seed}/{name}")
+
+
+def _flash_of(folder: Path, stick: Eui64) -> Flash:
+    """The first stick of a rig, or the file of one that took its place."""
+    flash = Flash(folder / "stick.json")
+    if flash.stored_eui64 in (None, stick):
+        return flash
+    return Flash(folder / f"stick-{stick.replace(':', '')}.json")

@@ -204,6 +204,11 @@ _SCALARS = {
     "key": "16s",
     "token8": "8s",
     "duty134": "134s",
+    "certificate1": "48s",
+    "certificate2": "74s",
+    "point1": "22s",
+    "point2": "37s",
+    "smac": "16s",
 }
 
 STRUCTURES: Mapping[str, tuple[type[tuple[Any, ...]], str]] = {

@@ -206,7 +206,23 @@ u32 status
 """
 
 
+KEY_ESTABLISHMENT_13 = """
+# firmware that has the libraries: each frame as it is laid out
+009E generate_cbke_keys_handler: u8 status, point1 point
+009F calculate_smacs(u8 initiator, certificate1 certificate, point1 point) -> u8 status
+00A0 calculate_smacs_handler: u8 status, smac initiator_smac, smac responder_smac
+00A1 clear_temporary_data_maybe_store_link_key(u8 store_link_key) -> u8 status
+00A5 get_certificate() -> u8 status, certificate1 certificate
+00E9 generate_cbke_keys_handler283k1: u8 status, point2 point
+00EA calculate_smacs283k1(u8 initiator, certificate2 certificate, point2 point) -> u8 status
+00EB calculate_smacs_handler283k1: u8 status, smac initiator_smac, smac responder_smac
+00EC get_certificate283k1() -> u8 status, certificate2 certificate
+00EE clear_temporary_data_maybe_store_link_key283k1(u8 store_link_key) -> u8 status
+"""
+
+
 @functools.cache
-def table(version: int) -> dict[int, Frame]:
+def table(version: int, *, key_establishment: bool = False) -> dict[int, Frame]:
     """The frames of a protocol version; raises `KeyError` for one that is not emulated."""
-    return parse_table({13: VERSION_13}[version])
+    text = {13: VERSION_13}[version]
+    return parse_table(text + KEY_ESTABLISHMENT_13 if key_establishment else text)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from labctl.smart_energy.eui64 import Eui64
+from labctl.smart_energy.identity import Identity as Certificates
 from labctl.virtual.ncp import codec
 from labctl.virtual.ncp.ash import ResetCode
 from labctl.virtual.ncp.codec import Frame, Header, ParameterError
@@ -26,6 +27,7 @@ from labctl.virtual.ncp.handlers.bindings import Bindings
 from labctl.virtual.ncp.handlers.configuration import Configuration
 from labctl.virtual.ncp.handlers.counters import Counters
 from labctl.virtual.ncp.handlers.joining import Joining
+from labctl.virtual.ncp.handlers.key_establishment import KeyEstablishment
 from labctl.virtual.ncp.handlers.messaging import Messaging
 from labctl.virtual.ncp.handlers.network import Network
 from labctl.virtual.ncp.handlers.scanning import Scanning
@@ -78,7 +80,8 @@ class Ezsp:
     """The firmware of one NCP. Lives on the event loop it was made in.
 
     `emit(frame, is_callback)` takes what is for the host. `reset_requested(code)` is called when
-    the firmware wants its processor restarted.
+    the firmware wants its processor restarted. `cbke` are the certificates in its manufacturing
+    tokens, by suite: with any, it has the key establishment libraries of these suites.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Ezsp:
         emit: Callable[[bytes, bool], None],
         reset_requested: Callable[[ResetCode], None],
         identity: Identity | None = None,
+        cbke: Mapping[int, Certificates] | None = None,
     ) -> None:
         self.identity = identity or Identity()
         self.flash = flash
@@ -118,7 +122,9 @@ class Ezsp:
         self.counters = Counters(self)
         self.tokens = Tokens(self)
         self.utilities = Utilities(self)
+        self.key_establishment = KeyEstablishment(self, cbke or {})
         self._parts: tuple[Part, ...] = (
+            *((self.key_establishment,) if cbke else ()),  # before the stubs of `security`
             self.configuration,
             self.network,
             self.scanning,
@@ -132,7 +138,7 @@ class Ezsp:
             self.tokens,
             self.utilities,
         )
-        frames = table(self.identity.protocol)
+        frames = table(self.identity.protocol, key_establishment=bool(cbke))
         self._frames = {frame.name: frame for frame in frames.values()}
         self._handlers = self._find_handlers(frames)
 

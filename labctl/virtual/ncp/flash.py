@@ -43,6 +43,8 @@ class Contents:
     bindings: dict[int, tuple[Any, ...]] = field(default_factory=dict)
     tokens: dict[str, bytes] = field(default_factory=dict)
     """Application, manufacturing and NV3 tokens by kind and number."""
+    authorised: set[Eui64] = field(default_factory=set)
+    """Partners whose keys the NCP established itself (firmware with key establishment)."""
 
     def __repr__(self) -> str:
         return f"<flash of {self.factory_eui64}>"
@@ -63,6 +65,7 @@ class Contents:
             "child_slots": {str(index): child for index, child in self.child_slots.items()},
             "bindings": {str(index): list(value) for index, value in self.bindings.items()},
             "tokens": {name: value.hex() for name, value in sorted(self.tokens.items())},
+            "authorised": sorted(self.authorised),
         }
 
     @classmethod
@@ -85,6 +88,7 @@ class Contents:
             },
             bindings={int(index): tuple(value) for index, value in stored["bindings"].items()},
             tokens={name: bytes.fromhex(value) for name, value in stored["tokens"].items()},
+            authorised={Eui64(partner) for partner in stored.get("authorised", ())},
         )
 
 

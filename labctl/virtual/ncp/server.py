@@ -8,10 +8,12 @@ import errno
 import os
 import random
 import tty
+from collections.abc import Mapping
 from pathlib import Path
 
 from labctl.errors import RigError
 from labctl.smart_energy.eui64 import Eui64
+from labctl.smart_energy.identity import Identity as Certificates
 from labctl.virtual.air import Air
 from labctl.virtual.ncp.ash import AshNcp, Received, ResetCode
 from labctl.virtual.ncp.ezsp import Ezsp, Identity, NodeFactory
@@ -30,7 +32,8 @@ class VirtualEzspNcp:
     It is powered from then on until `close`: it keeps running, network and all, while no host is
     connected, and tells a host that connects nothing that it was not asked for. `flash` None keeps
     the state in memory. `make_node` is for tests; otherwise the node is a coordinator on `air` at
-    `position` (metres). All randomness is from `rng`.
+    `position` (metres). All randomness is from `rng`. `cbke` gives its firmware key establishment
+    with these certificates, by suite.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class VirtualEzspNcp:
         position: tuple[float, float, float] = (0.0, 0.0, 0.0),
         identity: Identity | None = None,
         window: int = 5,
+        cbke: Mapping[int, Certificates] | None = None,
     ) -> None:
         if (air is None) == (make_node is None):
             raise ValueError("an NCP stands on an air or on a node factory, on one of them")
@@ -54,6 +58,7 @@ class VirtualEzspNcp:
         self._flash = flash or Flash()
         self._position = position
         self._identity = identity
+        self._cbke = cbke
         self._ash = AshNcp(window=window)
         self._ezsp: Ezsp | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -102,6 +107,7 @@ class VirtualEzspNcp:
                 emit=self._emit,
                 reset_requested=self._reset,
                 identity=self._identity,
+                cbke=self._cbke,
             )
             self._flash.save(durable=True)  # a place that cannot be written shows now
 

@@ -42,6 +42,7 @@ class Ember(enum.IntEnum):
     SECURITY_CONFIGURATION_INVALID = 0xB7
     TOO_SOON_FOR_SWITCH_KEY = 0xB8
     OPERATION_IN_PROGRESS = 0xBA
+    KEY_NOT_AUTHORIZED = 0xBB
 
 
 class Ezsp(enum.IntEnum):

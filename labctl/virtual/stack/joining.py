@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from labctl.smart_energy.aes_mmo import aes_mmo
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.exchange import Outcome
 from labctl.virtual.frames import FrameError, aps, from_air, mac, nwk, to_air
@@ -31,6 +32,7 @@ class Joining:
         self.node = node
         self.waits_for_key = False
         self._key: asyncio.Future[Eui64] | None = None
+        self._trust_centre_before: Eui64 | None = None  # while rejoining without the network key
 
     @property
     def current(self) -> bool:
@@ -162,7 +164,13 @@ class Joining:
         state.network_key_sequence = command.sequence
         state.trust_centre = trust_centre
         joining_key = node.aps.security.joining_key
-        if joining_key is not None:
+        before = self._trust_centre_before
+        swapped = before is not None and trust_centre != before
+        if swapped:
+            # Another trust centre that knows the hash of our key: the one before it is gone.
+            assert before is not None
+            state.link_keys.pop(before, None)
+        if joining_key is not None and (swapped or before is None):
             state.link_keys[trust_centre] = LinkKey(
                 trust_centre, joining_key.key, joining_key.incoming_counter
             )
@@ -171,6 +179,8 @@ class Joining:
         self.waits_for_key = False
         self._key.set_result(trust_centre)
         self._arrived()
+        if swapped:
+            node.listener.trust_centre_swapped(trust_centre)
         node.listener.key_received("network", trust_centre)
 
     def _arrived(self) -> None:
@@ -215,11 +225,24 @@ class Joining:
             if failure is None and secured:
                 self._arrived()
             elif failure is None:
+                self._expect_a_swap()
                 failure = await self._wait_for_key(key_timeout_s)
         finally:
-            if self.current and not state.joined:
-                node.resume_radio()
+            self._trust_centre_before = None
+            if self.current:
+                node.aps.security.joining_key = None
+                if not state.joined:
+                    node.resume_radio()
         return failure
+
+    def _expect_a_swap(self) -> None:
+        """The network key may come from a trust centre that took over: then it is protected with
+        the hash of our link key (R22 4.7.4)."""
+        state = self.node.state
+        key = None if state.trust_centre is None else state.link_keys.get(state.trust_centre)
+        if key is not None:
+            self._trust_centre_before = state.trust_centre
+            self.node.aps.security.joining_key = LinkKey(state.eui64, aes_mmo(key.key))
 
     async def _find_network(self, channels: Sequence[int]) -> Beacon | None:
         state = self.node.state

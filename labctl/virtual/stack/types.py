@@ -142,6 +142,9 @@ class NodeListener:
     def key_received(self, kind: str, partner: Eui64 | None) -> None:
         """Joiner: a Transport-Key arrived and was deciphered; kind "network" or "application"."""
 
+    def trust_centre_swapped(self, trust_centre: Eui64) -> None:
+        """Another trust centre gave us the network key: key establishment is due anew."""
+
     def left(self, rejoin: bool) -> None:
         """We were told to leave (Remove-Device, NWK leave), or left."""
 

@@ -40,6 +40,11 @@ _VERDICTS = {
 
 
 NO_CHILD = 0xFF
+NOBODY = Eui64("00" * 8)
+
+# EmberKeyStatus
+_APP_KEY_SENT = 0x07
+_APP_KEY_REJECTED = 0x11
 
 BROADCAST_TIMEOUT_S = 9.0
 """A key switch waits at least so long after the last key went out."""
@@ -139,13 +144,22 @@ class Joining(Part):
         )
 
     def application_key_requested(self, requester: Eui64, partner: Eui64) -> bool:
-        """APP_KEY_REQUEST_POLICY decides; both need keys of their own in the table."""
+        """APP_KEY_REQUEST_POLICY decides; both need keys of their own in the table.
+
+        zigbeeKeyEstablishmentHandler tells the host: who asked, or nobody when there was no key.
+        """
         security = self.ezsp.security
-        return (
+        allowed = (
             self.ezsp.configuration.policy(PolicyId.APP_KEY_REQUEST) == ALLOW_APP_KEY_REQUESTS
             and security.table_key(requester) is not None
             and security.table_key(partner) is not None
         )
+        self.ezsp.callback(
+            "zigbee_key_establishment_handler",
+            partner=requester if allowed else NOBODY,
+            status=_APP_KEY_SENT if allowed else _APP_KEY_REJECTED,
+        )
+        return allowed
 
     # -- handlers -------------------------------------------------------------------------------
 

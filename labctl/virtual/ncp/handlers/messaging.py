@@ -200,6 +200,9 @@ class Messaging(Part):
             return Ember.MAX_MESSAGE_LIMIT_REACHED
         if aps.options & ENCRYPTION and not self._has_key(target, aps.options):
             return Ember.APS_ENCRYPTION_ERROR
+        eui64 = self.ezsp.addresses.eui64_of(target) if aps.options & ENCRYPTION else None
+        if eui64 is not None and not self.ezsp.security.may_protect_data(eui64):
+            return Ember.KEY_NOT_AUTHORIZED
         return None
 
     def _unicast_done(self, target: int) -> None:

@@ -175,6 +175,7 @@ class Security(Part):
         ):
             return {"status": Sl.FAIL}
         self._forget_entry(index)
+        contents.authorised.discard(eui64)
         contents.link_keys[index] = (eui64, key)
         contents.node.link_keys[eui64] = LinkKey(eui64, key)  # its incoming counter starts at 0
         self.ezsp.flash.save(durable=True)
@@ -183,6 +184,7 @@ class Security(Part):
     def _forget_entry(self, index: int) -> None:
         entry = self.ezsp.contents.link_keys.pop(index, None)
         if entry is not None:
+            self.ezsp.contents.authorised.discard(entry[0])
             self.ezsp.contents.node.link_keys.pop(entry[0], None)
 
     def find_key_table_entry(self, eui64: Eui64, link_key: int) -> Answer:
@@ -214,7 +216,15 @@ class Security(Part):
         state = self.ezsp.contents.node
         entry = state.link_keys.get(eui64)
         incoming = 0 if entry is None else entry.incoming_counter
-        return KeyMetadata(_TABLE_KEY, state.outgoing_aps_counter, incoming, 0)
+        bitmask = _TABLE_KEY
+        if not self.may_protect_data(eui64):
+            bitmask &= ~_IS_AUTHORISED
+        return KeyMetadata(bitmask, state.outgoing_aps_counter, incoming, 0)
+
+    def may_protect_data(self, eui64: Eui64) -> bool:
+        """Firmware with key establishment wants keys for data that it established itself."""
+        library = self.ezsp.key_establishment
+        return not library.identities or library.is_authorised(eui64)
 
     def export_link_key_by_index(self, index: int) -> Answer:
         """NOT_FOUND for a free entry."""

@@ -55,7 +55,12 @@ class Utilities(Part):
         return {"source": 1}
 
     def get_library_status(self, library: int) -> Answer:
-        """Everything but link keys and install codes (AES) is a stub, as on consumer sticks."""
+        """Everything but link keys and install codes (AES) is a stub, as on consumer sticks.
+
+        Unless the firmware was built with key establishment.
+        """
+        if self.ezsp.key_establishment.has_library(library):
+            return {"status": 0x80}
         return {"status": {0x00: 0x80, 0x04: 0x80, 0x0B: 0x80}.get(library, 0x00)}
 
     def reset_node(self) -> None:
