@@ -51,6 +51,12 @@ class Moment:
     supply_since_us: int = 0
     delivered: int = 0
     received: int = 0
+    profile: int = 0
+    """What the load profile's amount is at `at_us`, whether it flows or not."""
+    export: int = 0
+    """The same of the export profile."""
+    cost: int | None = None
+    """The running cost at `at_us` where it is kept: for a meter with an account."""
     account: Account | None = None
     tries: tuple[TopUp, ...] = ()
     payments: tuple[DebtPayment, ...] = ()

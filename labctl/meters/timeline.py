@@ -100,7 +100,8 @@ class Timeline:
             return Flow(
                 moment.delivered + moment.rate * (utc_us - moment.at_us) // _US, moment.rate
             )
-        return self._along(self._profile, moment, moment.delivered, utc_us)
+        flow = self._profile.at(utc_us)
+        return Flow(moment.delivered + flow.amount - moment.profile, flow.rate)
 
     def delivered_by(self, utc_s: int) -> int:
         """What was delivered since the origin, at a whole second."""
@@ -119,7 +120,8 @@ class Timeline:
             return self._export.at(utc_us)
         if not moment.flows:
             return Flow(moment.received, 0)
-        return self._along(self._export, moment, moment.received, utc_us)
+        flow = self._export.at(utc_us)
+        return Flow(moment.received + flow.amount - moment.export, flow.rate)
 
     def account_at(self, utc_us: int) -> Account | None:
         """The account, everything charged up to the last whole second."""
@@ -150,11 +152,6 @@ class Timeline:
 
     def _index(self, utc_us: int) -> int:
         return max(0, bisect_right(self._starts, utc_us) - 1)
-
-    @staticmethod
-    def _along(profile: Profile, moment: Moment, amount: int, utc_us: int) -> Flow:
-        flow = profile.at(utc_us)
-        return Flow(amount + flow.amount - profile.at(moment.at_us).amount, flow.rate)
 
     def _roll(self, until_us: int) -> None:
         if self._rolling:
@@ -236,14 +233,17 @@ class Timeline:
             at_us=at_us,
             delivered=self.delivered(at_us).amount,
             received=self.received(at_us).amount,
+            profile=self._profile.at(at_us).amount,
+            export=self._export.at(at_us).amount if self._export else 0,
+            cost=self.cost(at_us // _US) if moment.account else None,
             account=self._charged(moment, at_us),
         )
 
     def _charged(self, moment: Moment, utc_us: int) -> Account | None:
         if moment.account is None or self._book is None:
             return None
-        cost = self.cost(utc_us // _US) - self.cost(moment.at_us // _US)
-        return self._book.charged(moment.account, cost)
+        started = self.cost(moment.at_us // _US) if moment.cost is None else moment.cost
+        return self._book.charged(moment.account, self.cost(utc_us // _US) - started)
 
     def _step(self, last: Moment, at_us: int) -> Moment:
         """The moment at which something happens."""
