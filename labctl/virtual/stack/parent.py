@@ -18,6 +18,9 @@ DEFAULT_TIMEOUT = 8  # nwkEndDeviceTimeoutDefault: 256 minutes
 UNAUTHENTICATED_S = 10.0
 """A child that has shown no network key by then is dropped (apsSecurityTimeOutPeriod)."""
 
+LEAVE_WAIT_S = 2.0
+"""How long a child that was told to go may take to say that it does."""
+
 _REFUSED_PAYLOAD_SHORT = 0xFFFF
 
 
@@ -295,11 +298,18 @@ class Parent:
         )
 
     def send_leave(self, child: Child, *, rejoin: bool = False) -> None:
-        """Tell a child to go, and forget it once it has heard that, or never will."""
+        """Tell a child to go, and forget it once it has said so, or will not be heard again."""
 
         def sent(outcome: Outcome) -> None:
-            if self.children.get(child.nwk) is child:
+            if self.children.get(child.nwk) is not child:
+                return
+            if outcome is not Outcome.SENT or rejoin:
                 self.drop(child)
+                return
+            # Its own leave follows, by which the trust centre is told that it is gone.
+            if child.timer is not None:
+                child.timer.cancel()
+            child.timer = self.loop.call_later(LEAVE_WAIT_S, self.drop, child)
 
         try:
             self.node.nwk.send_command(
