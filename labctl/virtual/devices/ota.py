@@ -7,6 +7,7 @@ header is checked; signatures are not, since the image is not run.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import struct
 from collections.abc import Callable
@@ -29,6 +30,10 @@ _FILE_IDENTIFIER = 0x0BEEF11E
 _HEADER = struct.Struct("<IHHHHHIH32sI")
 _SLOT = struct.Struct("<HHII")  # manufacturer, image type, version, size
 _WAIT = 0xFFFFFFFF
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 class ImageSlot:
@@ -83,7 +88,7 @@ class ImageSlot:
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open(mode) as file:
+            with open(self._path, mode, opener=_private) as file:
                 file.write(octets)
         except OSError as error:
             raise self._unusable(error) from error

@@ -1,7 +1,7 @@
 """What a person would see on a device's display, computed from what the device has read.
 
 It is kept in a file of its own beside the flash, so that it can be looked at during a run and
-after it. There is no key in it.
+after it. There is no key in it, but what a household uses and pays: its mode is 0600.
 """
 
 from __future__ import annotations
@@ -180,7 +180,8 @@ def keep(path: Path, shown: Picture) -> None:
     fresh = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps(shown))
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(json.dumps(shown))
         os.replace(fresh, path)
     except OSError as error:
         raise ConfigurationError(
