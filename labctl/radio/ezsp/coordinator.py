@@ -158,12 +158,21 @@ class EzspCoordinator(Coordinator):
             await self._leave(app)
         except zigpy.exceptions.NetworkNotFormed:
             _LOGGER.debug("%s holds no network", self._port.name)
+        self._stop_watchdog(app)
         await self._form(app, settings)
         await app.initialize(auto_form=False)
         return False
 
+    @staticmethod
+    def _stop_watchdog(app: SmartEnergyApplication) -> None:
+        """The first `initialize` started one, and the next will not know of it."""
+        if app._watchdog_task is not None:
+            app._watchdog_task.cancel()
+            app._watchdog_task = None
+
     async def _leave(self, app: SmartEnergyApplication) -> None:
         """Forget the network that the NCP holds, and be as after plugging it in."""
+        self._stop_watchdog(app)
         await app._ezsp.leaveNetwork()
         await app.disconnect()
         await app.connect()
