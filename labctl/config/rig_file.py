@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from labctl.config.fields import (
     Eui,
     Name,
+    Octets,
     Real,
     Strict,
     Text,
@@ -132,6 +133,19 @@ class Ota(Strict):
     """How long after its download a device upgrades; `null` lets it wait for another word."""
 
 
+class Supplier(Strict):
+    """Who supplies, as displays are told."""
+
+    name: Annotated[str, Octets(16)] = "labctl"
+    """Name, up to 16 octets."""
+    contact: Annotated[str, Octets(19)] | None = None
+    """Contact details, up to 19 octets."""
+    provider_id: Annotated[int, Whole(0, 0xFFFFFFFE)] = 1
+    """The supplier's number, where no tariff tells one."""
+    customer_id: Annotated[str, Octets(24)] | None = None
+    """The customer's number with the supplier, up to 24 octets. Default: none is told."""
+
+
 class Tunnels(Strict):
     """Tunnels for GBCS messages."""
 
@@ -170,6 +184,17 @@ class Hub(Strict):
     """Which bit of TimeStatus the hub's clock shows: `master` or `synchronised`."""
     max_devices: Annotated[int, Whole(1, 64)] = 16
     """Entries that the device log has room for."""
+    gas_proxy_counts: bool = False
+    """Whether the gas proxy's channel, which is always kept, is one of them. Sources leave it
+    open."""
+    require_consent: bool = False
+    """Whether nothing is paired without a consent reference."""
+    key_store: Text | None = None
+    """File that keeps the device log with its keys, from this file's folder. Default:
+    `.labctl/RIG/keys.json` beside the inventory."""
+    key_engine: Annotated[KeyEngine, choice(KeyEngine)] = KeyEngine.AUTO
+    """Where key establishment is calculated: `auto` (in the radio, when its firmware can), `host`
+    or `radio`."""
     access: Text | None = None
     """Path of an access table, from this file's folder: who may do what. Default: labctl's own."""
     refusal_status: Annotated[int, Whole(1, 0xFF, hexadecimal=True)] = 0x7E
@@ -182,18 +207,9 @@ class Hub(Strict):
     """Images for devices to upgrade to. Default: there are none."""
     tunnels: Annotated[Tunnels, BeforeValidator(section)] = Field(default_factory=Tunnels)
     """Tunnels to and from devices."""
+    supplier: Annotated[Supplier, BeforeValidator(section)] = Field(default_factory=Supplier)
+    """Who supplies, as displays are told."""
 
-    gas_proxy_counts: bool = False
-    """Whether the gas proxy's channel, which is always kept, is one of them. Sources leave it
-    open."""
-    require_consent: bool = False
-    """Whether nothing is paired without a consent reference."""
-    key_store: Text | None = None
-    """File that keeps the device log with its keys, from this file's folder. Default:
-    `.labctl/RIG/keys.json` beside the inventory."""
-    key_engine: Annotated[KeyEngine, choice(KeyEngine)] = KeyEngine.AUTO
-    """Where key establishment is calculated: `auto` (in the radio, when its firmware can), `host`
-    or `radio`."""
     @property
     def all_suites(self) -> tuple[int, ...]:
         """The suites that the hub offers, defaults applied."""

@@ -82,6 +82,7 @@ _TITLES = {
     "KeepAlive": "`hub.keep_alive`",
     "Ota": "`hub.ota`",
     "Tunnels": "`hub.tunnels`",
+    "Supplier": "`hub.supplier`",
     "ElectricityMeter": "`meters.NAME`, electricity",
     "GasMeter": "`meters.NAME`, gas",
     "Tariff": "`meters.NAME.tariff`",

@@ -9,6 +9,7 @@ from labctl.hub.settings import (
     PairingRequest,
     Patience,
     ReadSchedule,
+    Supplier,
     TimeSource,
     TunnelSettings,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "PairingRequest",
     "Patience",
     "ReadSchedule",
+    "Supplier",
     "TimeSource",
     "TunnelSettings",
 ]

@@ -83,6 +83,10 @@ class BindingTable:
         self._limit = limit
         self._bindings: dict[Binding, None] = {}  # a set that keeps its order
 
+    def of(self, endpoint: int, cluster_id: int) -> list[Binding]:
+        """The bindings of one of our servers, in the order in which they were made."""
+        return [b for b in self._bindings if (b.endpoint, b.cluster_id) == (endpoint, cluster_id)]
+
     def forget(self, partner: Eui64) -> None:
         """Drop all bindings of a device."""
         for binding in tuple(self._bindings):
@@ -126,7 +130,8 @@ class BindingTable:
                 return NO_ENTRY, "unbind of what was not bound"
             del self._bindings[binding]
             return SUCCESS, ""
-        if cluster not in self._endpoints[endpoint].services:
+        service = self._endpoints[endpoint].services.get(cluster)
+        if service is None or not service.server:
             return NOT_SUPPORTED, f"endpoint {endpoint} does not serve cluster 0x{cluster:04X}"
         if binding not in self._bindings:
             if len(self._bindings) >= self._limit:

@@ -12,20 +12,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from labctl.events import DeviceKind
+from labctl.hub.post import Means
 from labctl.hub.services.base import Service
 from labctl.hub.services.basic import BasicService
 from labctl.hub.services.calendar import CalendarService
+from labctl.hub.services.device_management import DeviceManagementService
+from labctl.hub.services.diagnostics import DiagnosticsService
 from labctl.hub.services.drlc import DrlcService
+from labctl.hub.services.energy_management import EnergyManagementService
+from labctl.hub.services.events import EventsService
+from labctl.hub.services.identify import IdentifyService
 from labctl.hub.services.keep_alive import KeepAliveService
 from labctl.hub.services.key_establishment import KeyEstablishmentService
 from labctl.hub.services.messaging import MessagingService
 from labctl.hub.services.metering import MeteringService
 from labctl.hub.services.mirror import GasMirror, ShowsMeter, mirror_services
+from labctl.hub.services.ota import OtaService
 from labctl.hub.services.prepayment import PrepaymentService
 from labctl.hub.services.price import PriceService
 from labctl.hub.services.time import TimeService
+from labctl.hub.services.tunneling import TunnelClient, TunnelingService
 from labctl.hub.settings import HUB, HubSettings
-from labctl.meters import GasProxy, Meter
+from labctl.meters import Fuel, GasProxy, Meter
 from labctl.radio.coordinator import EndpointDescriptor
 from labctl.smart_energy.device_types import SmartEnergyDevice
 
@@ -57,7 +65,11 @@ class Endpoint:
 
 
 def build_endpoints(
-    settings: HubSettings, meters: Sequence[Meter], started_us: int
+    settings: HubSettings,
+    meters: Sequence[Meter],
+    started_us: int,
+    means: Means,
+    tunnels: TunnelClient,
 ) -> dict[int, Endpoint]:
     """The hub's endpoints. Raises `ValueError` when two meters have one name."""
     names = [HUB, *(meter.name for meter in meters)]
@@ -73,7 +85,17 @@ def build_endpoints(
         HUB_ENDPOINT,
         HUB,
         SmartEnergyDevice.REMOTE_COMMUNICATIONS_DEVICE,
-        [basic, time, keep_alive, key_establishment],
+        [
+            basic,
+            IdentifyService(),
+            time,
+            OtaService(settings.ota, means, HUB_ENDPOINT),
+            keep_alive,
+            TunnelingService(settings.tunnels, means, tunnels, HUB_ENDPOINT),
+            EventsService(),
+            key_establishment,
+            DiagnosticsService(means.tallies),
+        ],
     )
     endpoints = {hub.number: hub}
     for number, meter in enumerate(meters, FIRST_METER_ENDPOINT):
@@ -90,6 +112,9 @@ def build_endpoints(
                 MessagingService(),
                 PrepaymentService(meter),
                 CalendarService(meter),
+                DeviceManagementService(meter, settings.supplier, started_us),
+                EventsService(),
+                *_for_load_switches(meter, means),
                 key_establishment,
             ],
         )
@@ -97,6 +122,13 @@ def build_endpoints(
     if mirror is not None:
         endpoints[mirror.number] = mirror
     return endpoints
+
+
+def _for_load_switches(meter: Meter, means: Means) -> list[Service[Any]]:
+    """Load switches belong to the electricity supply."""
+    if meter.fuel is Fuel.GAS:
+        return []
+    return [EnergyManagementService(means.reporter)]
 
 
 def _mirror(

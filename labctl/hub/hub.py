@@ -15,7 +15,7 @@ from labctl.hub import frames as zcl
 from labctl.hub.binding import BindingTable
 from labctl.hub.chores import Chores
 from labctl.hub.device_log import Device, DeviceLog, KeyState
-from labctl.hub.endpoints import Endpoint, build_endpoints
+from labctl.hub.endpoints import Endpoint
 from labctl.hub.eviction import Eviction
 from labctl.hub.frames import Frame, MalformedFrame
 from labctl.hub.identify import Identification
@@ -27,6 +27,7 @@ from labctl.hub.key_establishment import KeyEstablishments
 from labctl.hub.keys import Keys
 from labctl.hub.network_key import NetworkKeyUpdate
 from labctl.hub.pairings import Pairings
+from labctl.hub.publisher import Publisher
 from labctl.hub.reads import ReadBook
 from labctl.hub.reporter import Reporter
 from labctl.hub.settings import HubSettings, PairingRequest
@@ -105,7 +106,16 @@ class Hub(CoordinatorListener):
             self._log.declare(logged)
         self._inboxes: dict[str, Inbox] = {}
         try:
-            self._endpoints = build_endpoints(settings, meters, clock.now_us())
+            self.publisher = Publisher(
+                settings,
+                meters,
+                coordinator,
+                self._chores,
+                self._reporter,
+                find=self._log.get,
+                treated=self._treated,
+            )
+            self._endpoints = self.publisher.endpoints
             self._reads = ReadBook(settings.schedules, _numbers(self._endpoints))
         except ValueError as error:
             raise ConfigurationError(str(error), mend="correct the rig file") from error
@@ -169,9 +179,10 @@ class Hub(CoordinatorListener):
             reporter=self._reporter,
             chores=self._chores,
             patience=self._settings.patience,
-            authorised=self._identification.soon,
+            authorised=self._got_in,
         )
         self._bindings = BindingTable(radio.eui64, self._endpoints, self._settings.bindings_limit)
+        self.publisher.start(self._bindings)
         self._key_establishments = KeyEstablishments(
             identities=self._identities,
             own=radio.eui64,
@@ -277,6 +288,7 @@ class Hub(CoordinatorListener):
         if self._radio is None:
             raise RigError("the hub is not running")
         await self._pairings.pair(request)
+        self.publisher.device_log_changed()
 
     async def offer(self, seconds: int) -> None:
         """Open joining to see who comes, for 1 to 65535 s; 0 ends it. Nobody gets in by that.
@@ -324,6 +336,8 @@ class Hub(CoordinatorListener):
     def _forgotten(self, device: Device) -> None:
         """A device is out: nothing of it stays."""
         self._bindings.forget(device.eui64)
+        self._dispatcher.practices.forget(device.eui64)
+        self.publisher.forgotten(device.eui64)
         self._inboxes.pop(device.eui64, None)
 
     # -- what the radio tells ---------------------------------------------------------------------
@@ -338,6 +352,7 @@ class Hub(CoordinatorListener):
             self._refuse_stranger(packet)
             return
         now_us = self._clock.now_us()
+        self.publisher.tallies.heard(packet)
         if not packet.broadcast:
             self._reporter.sample(device, packet, radio, now_us)
         if packet.profile_id != _ZDO_PROFILE:
@@ -430,11 +445,15 @@ class Hub(CoordinatorListener):
         if answers and device.authorised:
             self._trust_centre.progressed(device, read=False)
             self._identification.soon(device)
+            self.publisher.heard(device)
         for answer in answers:
             await self._send(device, answer)
 
     def _zdo(self, device: Device, packet: Incoming) -> list[Outgoing]:
         if packet.broadcast:
+            return []
+        if packet.cluster_id & binding.RESPONSE:
+            self.publisher.zdo_answer(device, packet)
             return []
         answer = self._bindings.answer(
             packet.cluster_id, packet.data, device.eui64, authorised=device.authorised
@@ -472,6 +491,10 @@ class Hub(CoordinatorListener):
         except RigError as error:
             self._reporter.note("radio-error", Severity.ERROR, device.eui64, cause=error.what)
 
+    def _got_in(self, device: Device) -> None:
+        self._identification.soon(device)
+        self.publisher.authorised(device)
+
     def _served(self, device: Device, cluster_id: int) -> None:
         if cluster_id in _DATA_CLUSTERS:
             self._trust_centre.progressed(device, read=True)
@@ -479,6 +502,8 @@ class Hub(CoordinatorListener):
     def _own_answer(self, device: Device, packet: Incoming, frame: Frame) -> None:
         if packet.cluster_id != KEY_ESTABLISHMENT:
             self._identification.answered(device, packet, frame)
+            if frame.command_id == zcl.DEFAULT_RESPONSE:
+                self.publisher.default_response(device, packet, frame)
         elif frame.command_id == zcl.DEFAULT_RESPONSE:
             self._key_establishments.default_response(device, frame)
 

@@ -102,6 +102,19 @@ class KeyEngine(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Supplier:
+    """Who supplies, as displays are told: 16 octets of name and 19 of contact at most.
+
+    `provider_id` holds where no tariff tells one. Without a `customer_id` none is published.
+    """
+
+    name: str = "labctl"
+    contact: str = ""
+    provider_id: int = 1
+    customer_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OtaSettings:
     """How images are served.
 
@@ -160,6 +173,7 @@ class HubSettings:
     bindings_limit: int = 160
     ota: OtaSettings = field(default_factory=OtaSettings)
     tunnels: TunnelSettings = field(default_factory=TunnelSettings)
+    supplier: Supplier = field(default_factory=Supplier)
     gas_proxy_counts: bool = False
     require_consent: bool = False
     key_engine: KeyEngine = KeyEngine.AUTO

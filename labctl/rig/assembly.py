@@ -17,6 +17,7 @@ from labctl.hub.settings import (
     LoggedDevice,
     OtaSettings,
     ReadSchedule,
+    Supplier,
     TimeSource,
     TunnelSettings,
 )
@@ -63,6 +64,12 @@ def hub_settings(loaded: LoadedRig) -> HubSettings:
         key_engine=KeyEngine(hub.key_engine.value),
         keep_alive_jitter_s=hub.keep_alive.jitter_s,
         ota=_ota(loaded),
+        supplier=Supplier(
+            name=hub.supplier.name,
+            contact=hub.supplier.contact or "",
+            provider_id=hub.supplier.provider_id,
+            customer_id=hub.supplier.customer_id or "",
+        ),
         tunnels=TunnelSettings(
             open=hub.tunnels.open,
             most=hub.tunnels.most,

@@ -25,10 +25,12 @@ def u(value: int, octets: int) -> bytes:
 
 def test_only_what_is_served_is_listed() -> None:
     async def scenario(bench: Bench) -> None:
-        esi = (0x0000, 0x000A, 0x0700, 0x0701, 0x0702, 0x0703, 0x0705, 0x0707, 0x0800)
+        hub = (0x0000, 0x0003, 0x000A, 0x0019, 0x0025, 0x0704, 0x0709, 0x0800, 0x0B05)
+        data = (0x0700, 0x0701, 0x0702, 0x0703, 0x0705, 0x0707, 0x0708, 0x0709)
+        esi = (0x0000, 0x000A, *data, 0x0800)
         assert list(bench.radio.endpoints) == [
-            EndpointDescriptor(1, 0x0508, (0x0000, 0x000A, 0x0025, 0x0800), (0x0800,)),
-            EndpointDescriptor(2, 0x0500, esi, (0x0800,)),
+            EndpointDescriptor(1, 0x0508, hub, (0x0704, 0x0800)),
+            EndpointDescriptor(2, 0x0500, esi, (0x0706, 0x0800)),
             EndpointDescriptor(3, 0x0500, esi, (0x0800,)),
         ]
         assert bench.hub.endpoint_of("hub") == 1
@@ -416,7 +418,10 @@ def test_there_is_no_message_until_there_is_one() -> None:
         ]
         assert await confirm(device, 7) == [b"\x18\x77\x0b\x01\x00"]
         confirmed = [note for note in bench.of(Note) if note.kind == "message-confirmed"]
-        assert [(n.eui64, n.detail) for n in confirmed][-1] == (IHD_EUI64, {"message_id": 7})
+        assert [(n.eui64, n.detail) for n in confirmed][-1] == (
+            IHD_EUI64,
+            {"message_id": 7, "confirmed_at": START_S - ZIGBEE_EPOCH_S},
+        )
 
     with_keys(scenario)
 
@@ -444,7 +449,7 @@ def test_attributes_and_commands_can_be_discovered() -> None:
         ]
         where = {"cluster": 0x0701, "endpoint": 2, "secured": True}
         assert await device.ask(bytes.fromhex("00 01 11 00 05"), **where) == [
-            bytes.fromhex("18 01 12 01 01")
+            bytes.fromhex("18 01 12 01 00 01")
         ]
         assert await device.ask(bytes.fromhex("00 01 13 00 02"), **where) == [
             bytes.fromhex("18 01 14 00 00 01")

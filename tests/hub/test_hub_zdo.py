@@ -60,7 +60,7 @@ def test_a_device_binds_lists_and_unbinds() -> None:
     ("request_", "status"),
     [
         (bind(endpoint=9), 0x82),
-        (bind(cluster=0x0705), 0x84),
+        (bind(cluster=0x0706), 0x84),  # the hub is a client of it
         (bind(source=CAD_EUI64), 0x84),
         (bind(partner=CAD_EUI64), 0x8D),
         (bind(mode=1), 0x84),
