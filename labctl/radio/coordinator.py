@@ -66,6 +66,8 @@ class RadioState:
     firmware: str | None = None
     protocol_version: int | None = None
     key_table_size: int | None = None
+    remarks: tuple[str, ...] = ()
+    """What a person should know of it: it runs otherwise than the settings say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ import zigpy.zdo.types as zdo_t
 from bellows.zigbee.application import ControllerApplication
 
 from labctl.radio.coordinator import EndpointDescriptor
+from labctl.radio.ezsp.troubles import why_lost
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -143,7 +144,7 @@ class SmartEnergyApplication(ControllerApplication):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The port closed, or the NCP reset or failed on its own."""
-        self._on_connection_lost(repr(exc) if exc is not None else "the port was closed")
+        self._on_connection_lost(why_lost(exc))
 
 
 def _signed(octet: int) -> int:

@@ -29,17 +29,17 @@ from labctl.radio.coordinator import (
     RadioKeyEngine,
     RadioState,
 )
+from labctl.radio.ezsp.addresses import AddressBook, pin
 from labctl.radio.ezsp.application import SmartEnergyApplication, application_configuration
+from labctl.radio.ezsp.forming import FORM_ANEW, bring_up, must_be_ok
 from labctl.radio.ezsp.key_engine import EzspKeyEngine, built_in_suites
 from labctl.radio.ezsp.link_keys import LinkKeyTable, driver_eui64
 from labctl.radio.ezsp.messages import ReceivedFrame, Sender, received_frame
+from labctl.radio.ezsp.troubles import gone, start_failed, why_lost
 from labctl.secret import Secret
 from labctl.smart_energy.eui64 import Eui64
 
 _LOGGER = logging.getLogger(__name__)
-
-_SECURITY_STATE = 0x0A00
-"""HAVE_NETWORK_KEY | REQUIRE_ENCRYPTED_KEY: a Smart Energy trust centre, no global key."""
 
 _EXTENDED_SECURITY = 0x0100
 """NWK_LEAVE_REQUEST_NOT_ALLOWED. In RAM only: set again after every start."""
@@ -47,7 +47,10 @@ _EXTENDED_SECURITY = 0x0100
 _MGMT_PERMIT_JOINING = 0x0036
 _DEVICE_ANNOUNCE = 0x0013
 _ALL_ROUTERS = 0xFFFC
-_UNKNOWN_NODE = 0xFFFF
+_IEEE_ADDR_REQUEST, _IEEE_ADDR_RESPONSE = 0x0001, 0x8001
+_ADDRESS_TIMEOUT_S = 5.0
+_MOST_WAITING = 16
+"""Frames of one unknown sender, and unknown senders, that wait until it is known who they are."""
 
 _PARTNER_KEYS_ALLOWED, _PARTNER_KEYS_DENIED = 0x61, 0x60
 """EzspDecisionId for APP_KEY_REQUEST_POLICY."""
@@ -100,12 +103,10 @@ class EzspCoordinator(Coordinator):
         self._keys: LinkKeyTable | None = None
         self._sender: Sender | None = None
         self._key_engine: EzspKeyEngine | None = None
-        self._eui64_of: dict[int, Eui64] = {}
-        self._nwk_of: dict[Eui64, int] = {}
-        self._address_slots: dict[Eui64, int] = {}
-        self._address_table_size = 0
+        self._addresses = AddressBook(lambda *entry: self._spawn(self._pin(*entry)))
         self._tasks: set[asyncio.Task[None]] = set()
         self._unresolved: dict[int, list[ReceivedFrame]] = {}
+        self._asked: dict[int, asyncio.Future[None]] = {}
         self._stopping = False
         self._lost: str | None = None
 
@@ -134,10 +135,10 @@ class EzspCoordinator(Coordinator):
         self._app = app
         try:
             await app.connect()
-            resumed = await self._bring_up(app, settings)
+            resumed = await bring_up(app, settings, self._random_octets, self._port.name)
         except Exception as error:
             await self.stop()
-            raise self._start_failed(error) from error
+            raise start_failed(error, self._port.path) from error
         ezsp = app._ezsp
         ezsp.add_callback(self._ezsp_callback)
         self._keys = LinkKeyTable(ezsp, radio=self._port.name)
@@ -146,71 +147,8 @@ class EzspCoordinator(Coordinator):
             state = await self._settle(app, settings, resumed)
         except Exception as error:
             await self.stop()
-            raise self._start_failed(error) from error
+            raise start_failed(error, self._port.path) from error
         return state
-
-    async def _bring_up(self, app: SmartEnergyApplication, settings: NetworkSettings) -> bool:
-        """Start the network that the NCP holds, or form one. True when it was there before."""
-        try:
-            await app.initialize(auto_form=False)
-            if not settings.form_anew:
-                return True
-            await self._leave(app)
-        except zigpy.exceptions.NetworkNotFormed:
-            _LOGGER.debug("%s holds no network", self._port.name)
-        self._stop_watchdog(app)
-        await self._form(app, settings)
-        await app.initialize(auto_form=False)
-        return False
-
-    @staticmethod
-    def _stop_watchdog(app: SmartEnergyApplication) -> None:
-        """The first `initialize` started one, and the next will not know of it."""
-        if app._watchdog_task is not None:
-            app._watchdog_task.cancel()
-            app._watchdog_task = None
-
-    async def _leave(self, app: SmartEnergyApplication) -> None:
-        """Forget the network that the NCP holds, and be as after plugging it in."""
-        self._stop_watchdog(app)
-        await app._ezsp.leaveNetwork()
-        await app.disconnect()
-        await app.connect()
-
-    async def _form(self, app: SmartEnergyApplication, settings: NetworkSettings) -> None:
-        """Form as a Smart Energy trust centre: security state, empty key table, network."""
-        ezsp = app._ezsp
-        pan_id = settings.pan_id
-        if pan_id is None:
-            pan_id = 1 + int.from_bytes(self._random_octets(4), "big") % 0xFFFD
-        extended = settings.extended_pan_id
-        if extended is None:
-            # GBCS: the extended PAN id is the hub's own address on the HAN.
-            (own,) = await ezsp.getEui64()
-            extended = Eui64(str(own))
-        await ezsp.clearKeyTable()
-        state = t.EmberInitialSecurityState(
-            bitmask=t.EmberInitialSecurityBitmask(_SECURITY_STATE),
-            preconfiguredKey=t.KeyData(bytes(16)),
-            networkKey=t.KeyData(self._random_octets(16)),
-            networkKeySequenceNumber=0,
-            preconfiguredTrustCenterEui64=t.EUI64.convert("00:00:00:00:00:00:00:00"),
-        )
-        (status,) = await ezsp.setInitialSecurityState(state=state)
-        self._must_be_ok(status, "the NCP did not take the trust centre's security state")
-        await ezsp.formNetwork(
-            parameters=t.EmberNetworkParameters(
-                panId=t.EmberPanId(pan_id),
-                extendedPanId=driver_eui64(extended),
-                # bellows types it unsigned; the NCP reads a signed octet
-                radioTxPower=t.uint8_t(settings.tx_power_dbm % 256),
-                radioChannel=t.uint8_t(settings.channel),
-                joinMethod=t.EmberJoinMethod.USE_MAC_ASSOCIATION,
-                nwkManagerId=t.EmberNodeId(0),
-                nwkUpdateId=t.uint8_t(0),
-                channels=t.Channels.from_channel_list([settings.channel]),
-            )
-        )
 
     async def _settle(
         self, app: SmartEnergyApplication, settings: NetworkSettings, resumed: bool
@@ -244,22 +182,20 @@ class EzspCoordinator(Coordinator):
                 where=self._port.path,
                 mend="another stick is on this path: correct the inventory or swap the sticks",
             )
+        remarks = []
         if network.channel != settings.channel:
-            _LOGGER.warning(
-                "%s resumes on channel %d; the rig file says %d",
-                self._port.name,
-                network.channel,
-                settings.channel,
+            remarks.append(
+                f"the stick resumed its network on channel {int(network.channel)}; the rig file "
+                f"says {settings.channel}, which counts only when a network is formed"
             )
         if settings.pan_id is not None and int(network.pan_id) != settings.pan_id:
             raise RigError(
                 f"the stick's network has PAN id 0x{int(network.pan_id):04x}, "
                 f"the rig file asks for 0x{settings.pan_id:04x}",
                 where=self._port.name,
-                mend="remove hub.pan_id from the rig file, or reset the stick with "
-                "`bellows leave` (all devices must then be paired again)",
+                mend="remove hub.pan_id from the rig file, or " + FORM_ANEW,
             )
-        await self._learn_addresses()
+        await self._addresses.learn(ezsp, set(await keys.read()))
         return RadioState(
             name=self._port.name,
             driver="ezsp",
@@ -278,21 +214,8 @@ class EzspCoordinator(Coordinator):
             firmware=info.version,
             protocol_version=int(ezsp.ezsp_version),
             key_table_size=key_table_size,
+            remarks=tuple(remarks),
         )
-
-    async def _learn_addresses(self) -> None:
-        """Short addresses of the devices whose keys the NCP holds, from its own tables."""
-        ezsp, keys = self._ezsp, self._keys
-        assert keys is not None
-        status, size = await ezsp.getConfigurationValue(
-            configId=t.EzspConfigId.CONFIG_ADDRESS_TABLE_SIZE
-        )
-        if t.sl_Status.from_ember_status(status) == t.sl_Status.OK:
-            self._address_table_size = int(size)
-        for partner in await keys.read():
-            (nwk,) = await ezsp.lookupNodeIdByEui64(eui64=driver_eui64(partner))
-            if nwk != _UNKNOWN_NODE:
-                self._remember(partner, int(nwk))
 
     async def stop(self) -> None:
         """Close joining and the port. The network stays in the NCP."""
@@ -318,7 +241,7 @@ class EzspCoordinator(Coordinator):
 
     async def _permit_joining(self, seconds: int) -> None:
         (status,) = await self._ezsp.permitJoining(duration=seconds)
-        self._must_be_ok(status, "the NCP did not change joining")
+        must_be_ok(status, "the NCP did not change joining", self._port.name)
         frame = t.EmberApsFrame(
             profileId=0x0000,
             clusterId=_MGMT_PERMIT_JOINING,
@@ -348,11 +271,13 @@ class EzspCoordinator(Coordinator):
         """Write to the NCP's link key table, and read back."""
         with self._driver():
             await self._key_table.write(eui64, key)
+        self._addresses.keyed(eui64)
 
     async def erase_link_key(self, eui64: Eui64) -> None:
         """Erase from the NCP's link key table."""
         with self._driver():
             await self._key_table.erase(eui64)
+        self._addresses.unkeyed(eui64)
 
     async def remove_device(self, eui64: Eui64, nwk: int) -> None:
         """APS Remove Device, addressed to the device itself (a router) or by its parent, us."""
@@ -361,7 +286,7 @@ class EzspCoordinator(Coordinator):
             (status,) = await self._ezsp.removeDevice(
                 destShort=t.EmberNodeId(nwk), destLong=target, targetLong=target
             )
-        self._must_be_ok(status, f"the NCP did not remove {eui64}")
+        must_be_ok(status, f"the NCP did not remove {eui64}", self._port.name)
 
     @property
     def key_engine(self) -> RadioKeyEngine | None:
@@ -376,7 +301,7 @@ class EzspCoordinator(Coordinator):
                 policyId=t.EzspPolicyId.APP_KEY_REQUEST_POLICY,
                 decisionId=t.EzspDecisionId(decision),
             )
-        self._must_be_ok(status, "the NCP did not take the policy for partner link keys")
+        must_be_ok(status, "the NCP did not take the policy for partner link keys", self._port.name)
 
     async def send_network_key(self, eui64: Eui64, nwk: int, key: Secret) -> None:
         """unicastNwkKeyUpdate."""
@@ -386,13 +311,13 @@ class EzspCoordinator(Coordinator):
                 destLong=driver_eui64(eui64),
                 key=t.KeyData(key.reveal()),
             )
-        self._must_be_ok(status, f"the NCP did not send the network key to {eui64}")
+        must_be_ok(status, f"the NCP did not send the network key to {eui64}", self._port.name)
 
     async def switch_network_key(self) -> None:
         """broadcastNetworkKeySwitch."""
         with self._driver():
             (status,) = await self._ezsp.broadcastNetworkKeySwitch()
-        self._must_be_ok(status, "the NCP did not switch the network key")
+        must_be_ok(status, "the NCP did not switch the network key", self._port.name)
 
     # -- data ---------------------------------------------------------------------------------
 
@@ -414,6 +339,8 @@ class EzspCoordinator(Coordinator):
     # -- what the NCP tells -----------------------------------------------------------------------
 
     def _ezsp_callback(self, name: str, args: list[Any]) -> None:
+        if self._stopping:
+            return  # what was under way when the end came
         try:
             self._handle_callback(name, args)
         except Exception as error:  # noqa: BLE001 - bellows would log it and go on as if all were well
@@ -462,7 +389,7 @@ class EzspCoordinator(Coordinator):
             return
         verdict = _JOIN_DECISIONS.get(decision, JoinDecision.NO_ACTION)
         if verdict is not JoinDecision.DENIED:
-            self._remember(eui64, int(nwk))
+            self._addresses.remember(eui64, int(nwk))
         self._listener.join_seen(
             JoinSeen(eui64=eui64, nwk=int(nwk), kind=kind, decision=verdict, parent_nwk=int(parent))
         )
@@ -479,16 +406,16 @@ class EzspCoordinator(Coordinator):
             return  # our own ZDO, which bellows' start-up asks and awaits
         if frame.aps.profileId == 0 and not self._is_for_the_host(frame):
             return
-        eui64 = self._eui64_of.get(frame.nwk)
+        eui64 = self._addresses.eui64_of(frame.nwk)
         if eui64 is None and frame.aps.clusterId == _DEVICE_ANNOUNCE and frame.aps.profileId == 0:
             eui64 = _announced(frame.data)
             if eui64 is not None:
-                self._remember(eui64, frame.nwk)
+                self._addresses.remember(eui64, frame.nwk)
+        if frame.aps.profileId == 0 and frame.aps.clusterId == _IEEE_ADDR_RESPONSE:
+            self._identified(frame)
+            return
         if eui64 is None or frame.nwk in self._unresolved:
-            waiting = self._unresolved.setdefault(frame.nwk, [])
-            waiting.append(frame)
-            if len(waiting) == 1:
-                self._spawn(self._resolve(frame.nwk))
+            self._hold(frame)
             return
         self._deliver(frame, eui64)
 
@@ -500,19 +427,61 @@ class EzspCoordinator(Coordinator):
             or frame.aps.clusterId & 0x8000
         )
 
+    def _hold(self, frame: ReceivedFrame) -> None:
+        """Keep a frame until it is known who sent it."""
+        waiting = self._unresolved.get(frame.nwk)
+        if waiting is None:
+            if len(self._unresolved) >= _MOST_WAITING:
+                self._deliver(frame, None)
+                return
+            self._unresolved[frame.nwk] = [frame]
+            self._spawn(self._resolve(frame.nwk))
+        elif len(waiting) < _MOST_WAITING:
+            waiting.append(frame)
+
     async def _resolve(self, nwk: int) -> None:
-        """Ask the NCP who a sender is, then hand on its frames in their order."""
-        eui64: Eui64 | None = None
+        """Ask the NCP who a sender is, else the sender; then hand on its frames in their order."""
         try:
             with self._driver():
                 status, ieee = await self._ezsp.lookupEui64ByNodeId(nodeId=t.EmberNodeId(nwk))
             if t.sl_Status.from_ember_status(status) == t.sl_Status.OK:
-                eui64 = Eui64(str(ieee))
-                self._remember(eui64, nwk)
+                self._addresses.remember(Eui64(str(ieee)), nwk)
+            else:
+                await self._ask_for_its_address(nwk)
         except RigError as error:
-            _LOGGER.warning("who is 0x%04x? %s", nwk, error)
+            _LOGGER.info("who is 0x%04x? %s", nwk, error)
         for frame in self._unresolved.pop(nwk):
-            self._deliver(frame, eui64)
+            self._deliver(frame, self._addresses.eui64_of(nwk))
+
+    async def _ask_for_its_address(self, nwk: int) -> None:
+        """IEEE_addr_req (R22 2.4.3.1.2): after a restart the NCP knows only its own children."""
+        self._zdo_sequence = (self._zdo_sequence + 1) % 256
+        answered = self._asked[nwk] = asyncio.get_running_loop().create_future()
+        request = bytes([self._zdo_sequence]) + nwk.to_bytes(2, "little") + b"\x00\x00"
+        try:
+            await self.send(Outgoing(nwk, 0, 0, _IEEE_ADDR_REQUEST, request, profile_id=0))
+            async with asyncio.timeout(_ADDRESS_TIMEOUT_S):
+                await answered
+        except TimeoutError:
+            _LOGGER.info("0x%04x does not tell its address", nwk)
+        finally:
+            del self._asked[nwk]
+
+    def _identified(self, frame: ReceivedFrame) -> None:
+        """IEEE_addr_rsp: sequence number, status, IEEE address, NWK address."""
+        if len(frame.data) >= 12 and frame.data[1] == 0:
+            nwk = int.from_bytes(frame.data[10:12], "little")
+            self._addresses.remember(Eui64.from_little_endian(frame.data[2:10]), nwk)
+        answered = self._asked.get(frame.nwk)
+        if answered is not None and not answered.done():
+            answered.set_result(None)
+
+    async def _pin(self, slot: int, eui64: Eui64, nwk: int) -> None:
+        try:
+            with self._driver():
+                await pin(self._ezsp, slot, eui64, nwk)
+        except RigError as error:
+            _LOGGER.warning("%s", error)
 
     def _deliver(self, frame: ReceivedFrame, eui64: Eui64 | None) -> None:
         assert self._listener is not None
@@ -537,34 +506,6 @@ class EzspCoordinator(Coordinator):
                 aps_counter=int(aps.sequence),
             )
         )
-
-    # -- addresses ------------------------------------------------------------------------------
-
-    def _remember(self, eui64: Eui64, nwk: int) -> None:
-        """Keep a device's short address, and pin it in the NCP, which encrypts by EUI-64."""
-        if self._nwk_of.get(eui64) == nwk:
-            return
-        previous = self._nwk_of.get(eui64)
-        if previous is not None:
-            self._eui64_of.pop(previous, None)
-        self._nwk_of[eui64] = nwk
-        self._eui64_of[nwk] = eui64
-        self._spawn(self._pin(eui64, nwk))
-
-    async def _pin(self, eui64: Eui64, nwk: int) -> None:
-        slot = self._address_slots.setdefault(eui64, len(self._address_slots))
-        if slot >= self._address_table_size:
-            return  # the NCP's own cache has to do; sends tell if it does not
-        try:
-            with self._driver():
-                await self._ezsp.replaceAddressTableEntry(
-                    addressTableIndex=slot,
-                    newEui64=driver_eui64(eui64),
-                    newId=t.EmberNodeId(nwk),
-                    newExtendedTimeout=False,
-                )
-        except RigError as error:
-            _LOGGER.warning("the address of %s is not pinned: %s", eui64, error)
 
     # -- helpers ----------------------------------------------------------------------------------
 
@@ -597,7 +538,9 @@ class EzspCoordinator(Coordinator):
         except RigError:
             raise
         except (EzspError, ControllerError, zigpy.exceptions.ZigbeeException) as error:
-            raise RigError(f"the NCP did not do it: {error!r}", where=self._port.name) from error
+            raise RigError(
+                f"the NCP did not do it: {why_lost(error)}", where=self._port.name
+            ) from error
         except TimeoutError as error:
             raise RigError(
                 "the NCP did not answer in time",
@@ -608,11 +551,7 @@ class EzspCoordinator(Coordinator):
         except Exception as error:
             if self._lost is None and not self._stopping and not isinstance(error, OSError):
                 raise
-            raise RigError(
-                f"the stick is gone: {self._lost or error!r}",
-                where=self._port.name,
-                mend="plug the stick in again and start the run anew",
-            ) from error
+            raise gone(self._lost or why_lost(error), self._port.name) from error
 
     def _connection_lost(self, cause: str) -> None:
         if self._stopping or self._lost is not None:
@@ -624,37 +563,6 @@ class EzspCoordinator(Coordinator):
             self._key_engine.abandon(cause)
         if self._listener is not None:
             self._listener.connection_lost(cause)
-
-    def _must_be_ok(self, status: Any, what: str) -> None:
-        if t.sl_Status.from_ember_status(status) != t.sl_Status.OK:
-            raise RigError(f"{what}: {status!r}", where=self._port.name)
-
-    def _start_failed(self, error: Exception) -> RigError:
-        """What a person at the rig can do about a start that failed."""
-        if isinstance(error, RigError):
-            return error
-        path = self._port.path
-        if isinstance(error, FileNotFoundError):
-            return RigError(
-                "there is no such port",
-                where=path,
-                mend="is the stick plugged in? `ls /dev/serial/by-id` shows what is",
-            )
-        if isinstance(error, PermissionError):
-            return RigError(
-                f"the port cannot be opened: {error}",
-                where=path,
-                mend="join the group that owns the port (dialout on Debian), or close the program "
-                "that holds it",
-            )
-        if isinstance(error, TimeoutError):
-            return RigError(
-                "nothing on this port speaks EZSP",
-                where=path,
-                mend="check the baud rate and flow control in the inventory, and that the stick "
-                "has EZSP firmware; unplug it and plug it in again if it is hung",
-            )
-        return RigError(f"the stick did not start: {error!r}", where=path)
 
 
 def _announced(data: bytes) -> Eui64 | None:

@@ -76,10 +76,18 @@ class LinkKeyTable:
             )
 
     async def erase(self, eui64: Eui64) -> None:
-        """Forget the key of `eui64`, if there is one."""
+        """Forget the key of `eui64`, if there is one. Raises `RigError` when it stays."""
         index = await self._find(eui64)
-        if index is not None:
-            await self._ezsp.eraseKeyTableEntry(index=index)
+        if index is None:
+            return
+        (status,) = await self._ezsp.eraseKeyTableEntry(index=index)
+        if await self._find(eui64) is not None:
+            raise RigError(
+                f"the NCP did not erase the link key of {eui64}: {status!r}",
+                where=self._radio,
+                mend="with that key the device can still join in another device's window: "
+                "close all windows, and form the network anew when nothing else helps",
+            )
 
     async def size(self) -> int:
         """How many keys the table takes, as the NCP has really set it."""
