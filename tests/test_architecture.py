@@ -31,6 +31,8 @@ NAMED_EXCEPTIONS = {
     # The commands of the virtual rig are the only ones that reach into virtual/, and to the folder
     # where its devices keep what they show.
     "cli.virtual": {"virtual", "smart_energy", "rig.state_folder"},
+    # What a person does to meters goes into the rig's journal.
+    "cli.meter": {"rig"},
     # Certificates and install codes are Smart Energy values that a person handles directly.
     "cli.inventory": {"smart_energy"},
 }

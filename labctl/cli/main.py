@@ -23,6 +23,7 @@ READER_GONE = 141
 COMMANDS = {
     "bench": LazyCommand("labctl.cli.bench:bench", "Run a rig: pair, serve, watch, record."),
     "rig": LazyCommand("labctl.cli.rig:rig", "Check, list and show rig files."),
+    "meter": LazyCommand("labctl.cli.meter:meter", "Do something to the emulated meters."),
     "inventory": LazyCommand(
         "labctl.cli.inventory:inventory", "Check and list radios and devices."
     ),

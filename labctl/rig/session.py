@@ -16,7 +16,7 @@ import asyncio
 import os
 import platform
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -48,6 +48,8 @@ from labctl.record.recorder import Recorder
 from labctl.record.verdict import Assessment, assess
 from labctl.rig.assembly import behaviour, device_schedules, hub_settings, meters, virtual_kind
 from labctl.rig.authority import FOREIGN_ISSUER, LabAuthority
+from labctl.rig.journal_file import NAME as JOURNAL
+from labctl.rig.journal_file import JournalFile
 from labctl.rig.key_store import KeyStore
 from labctl.rig.state_folder import StateFolder, key_store_path
 from labctl.smart_energy.eui64 import Eui64
@@ -293,18 +295,20 @@ async def _put_together(
         ),
         random_octets,
     )
+    journal = JournalFile(folder.rig / JOURNAL)
     hub = Hub(
         hub_settings(loaded),
         coordinator,
         bus,
         clock,
-        meters=meters(loaded, origin_s=origin_s),
+        meters=meters(loaded, origin_s=origin_s, journal=journal.load()),
         identities=partial(_hub_identities, loaded, authority),
         random_octets=random_octets,
         vault=KeyStore(key_store_of(loaded)),
     )
     bus.subscribe(lambda event: _break_on_loss(broken, event))
     await hub.start()
+    stack.push_async_callback(_watched(journal, bus, clock))
     stack.push_async_callback(hub.stop)
     if virtual is not None:
         ticker = asyncio.create_task(_keep_time(folder, clock))
@@ -363,6 +367,31 @@ def _in_the_room(
         behaviour=behaviour(virtual.behaviour),
         schedules=device_schedules(loaded, device),
     )
+
+
+def _watched(
+    journal: JournalFile, bus: EventBus, clock: Clock
+) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Look after the meters' journal; what is returned ends that, and writes what is left."""
+
+    def problem(error: ConfigurationError) -> None:
+        detail = {"cause": error.what}
+        bus.emit(
+            Note(
+                at_us=clock.now_us(),
+                kind="meter-journal",
+                severity=Severity.WARNING,
+                detail=detail,
+            )
+        )
+
+    watching = asyncio.create_task(journal.watch(clock.now_us, problem))
+
+    async def end() -> None:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+    return end
 
 
 async def _keep_time(folder: StateFolder, clock: Clock) -> None:
