@@ -59,8 +59,8 @@ def set_(
     tenancy now|INSTANT                 new people: what was before is hidden from devices
 
     It is written to the rig's journal (.labctl/RIG/journal.jsonl). A run that is under way finds
-    it within ten seconds of its own time, and it happens then; otherwise the next run begins with it. On a virtual
-    rig it is dated to where the rig's time has come.
+    it within ten seconds of its own time, and it happens then; otherwise the next run begins with
+    it. On a virtual rig it is dated to where the rig's time has come.
     """
     from labctl.config.durations import parse_duration
     from labctl.config.loading import load_rig
