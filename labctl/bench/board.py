@@ -171,6 +171,10 @@ class Board:
             case _:
                 pass
 
+    def tick(self, now_us: int) -> None:
+        """Time passes although nothing happens: windows run out and reads become due."""
+        self.now_us = max(self.now_us, now_us)
+
     def _device(self, eui64: str) -> DeviceLine:
         device = self.devices.get(eui64)
         if device is None:

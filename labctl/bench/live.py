@@ -72,6 +72,10 @@ class LiveView:
         if time.monotonic() - self._drawn_s >= REDRAW_PERIOD_S:
             self.redraw()
 
+    def tick(self, now_us: int) -> None:
+        """Redraw although nothing happened. To be called every second or so on a real clock."""
+        self.redraw()
+
     def redraw(self) -> None:
         """Draw now."""
         self._drawn_s = time.monotonic()

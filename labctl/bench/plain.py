@@ -43,13 +43,17 @@ class PlainView:
 
     def __call__(self, event: Event) -> None:
         """Take in one event, after the board has."""
-        if self._next_summary_us is not None and event.at_us >= self._next_summary_us:
-            self._summary(event.at_us)
+        self.tick(event.at_us)
         if isinstance(event, LinkSample | ReadServed):
             return
         text = self._describe(event)
         if text:
             self._echo(f"{shown_time(event.at_us)}  {text}")
+
+    def tick(self, now_us: int) -> None:
+        """Time passed: print the hour's summary if one is due."""
+        if self._next_summary_us is not None and now_us >= self._next_summary_us:
+            self._summary(now_us)
 
     def _describe(self, event: Event) -> str:
         board = self._board

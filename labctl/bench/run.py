@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from labctl.config.resolved import LoadedRig
-from labctl.errors import ExitCode, LabctlError
+from labctl.errors import ConfigurationError, ExitCode, LabctlError
 from labctl.events import Event, Verdict
 from labctl.record.verdict import Assessment
-from labctl.rig.loop import run
+from labctl.rig.loop import on_fast_clock, run
 from labctl.rig.session import RigSession, key_store_of, open_rig
 from labctl.rig.state_folder import forget_virtual_rig
 
@@ -26,6 +27,8 @@ _EXIT_CODES = {
     Verdict.INCOMPLETE: ExitCode.RIG_UNAVAILABLE,
     Verdict.INFRASTRUCTURE_ERROR: ExitCode.RIG_UNAVAILABLE,
 }
+
+_TICK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +70,17 @@ class BenchResult:
         return _EXIT_CODES[self.assessment.verdict]
 
 
-def run_bench(
-    loaded: LoadedRig, options: BenchOptions, subscribers: Sequence[Callable[[Event], None]]
-) -> BenchResult:
+class View(Protocol):
+    """Follows a run: called with each event, and every second on a real clock."""
+
+    def __call__(self, event: Event) -> None:
+        """Something happened."""
+
+    def tick(self, now_us: int) -> None:
+        """Time passed."""
+
+
+def run_bench(loaded: LoadedRig, options: BenchOptions, views: Sequence[View]) -> BenchResult:
     """Run the rig on its clock and say what came of it.
 
     Raises `ConfigurationError`, `RigError` or `DatabaseError` when it cannot be opened. An
@@ -78,29 +89,26 @@ def run_bench(
     """
     if options.fresh and loaded.is_virtual:
         forget_virtual_rig(loaded.inventory_path, loaded.name, key_store_of(loaded))
-    return run(loaded, _bench(loaded, options, subscribers), real_time=options.real_time)
+    _must_be_writable(options.capture, options.keys)
+    return run(loaded, _bench(loaded, options, views), real_time=options.real_time)
 
 
-async def _bench(
-    loaded: LoadedRig, options: BenchOptions, subscribers: Sequence[Callable[[Event], None]]
-) -> BenchResult:
+def _must_be_writable(*files: Path | None) -> None:
+    """Better before a long run than after it. Raises `ConfigurationError`."""
+    for path in files:
+        if path is not None and not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise ConfigurationError(
+                "this file cannot be written", where=str(path), mend="name another place"
+            )
+
+
+async def _bench(loaded: LoadedRig, options: BenchOptions, views: Sequence[View]) -> BenchResult:
     enough = asyncio.Event()
-    async with open_rig(
-        loaded,
-        kind="bench",
-        database=options.database,
-        subscribers=subscribers,
-        seed=options.seed,
-        capture=options.capture,
-        note=options.note,
-    ) as session:
-        with _interrupts(enough):
-            await session.pair_all()
-            session.power_on()
-            ended_early = await _wait(session, enough, options.duration)
-        if options.keys is not None:
-            session.write_keys(options.keys)
+    with _interrupts(enough):
+        session, ended_early = await _served(loaded, options, views, enough)
     assert session.assessment is not None  # open_rig leaves it behind
+    if options.keys is not None:
+        session.write_keys(options.keys)
     return BenchResult(
         run_id=session.run_id,
         seed=session.seed,
@@ -108,6 +116,38 @@ async def _bench(
         interrupted=ended_early and enough.is_set() and options.duration is not None,
         broken=session.broken.result() if session.broken.done() else None,
     )
+
+
+async def _served(
+    loaded: LoadedRig, options: BenchOptions, views: Sequence[View], enough: asyncio.Event
+) -> tuple[RigSession, bool]:
+    """The session, when it is over, and whether it ended before its time."""
+    async with open_rig(
+        loaded,
+        kind="bench",
+        database=options.database,
+        subscribers=views,
+        seed=options.seed,
+        capture=options.capture,
+        note=options.note,
+    ) as session:
+        ticking = asyncio.create_task(_tick(session, options, views))
+        try:
+            if not enough.is_set():
+                await session.pair_all()
+                session.power_on()
+            ended_early = await _wait(session, enough, options.duration)
+        finally:
+            ticking.cancel()
+    return session, ended_early
+
+
+async def _tick(session: RigSession, options: BenchOptions, views: Sequence[View]) -> None:
+    """On a real clock nothing may happen for a long time, and a view must not look dead."""
+    while options.real_time or not on_fast_clock(session.loaded):
+        for view in views:
+            view.tick(session.clock.now_us())
+        await asyncio.sleep(_TICK_S)
 
 
 async def _wait(session: RigSession, enough: asyncio.Event, duration: timedelta | None) -> bool:
@@ -127,7 +167,10 @@ async def _wait(session: RigSession, enough: asyncio.Event, duration: timedelta 
 
 @contextmanager
 def _interrupts(enough: asyncio.Event) -> Iterator[None]:
-    """SIGINT and SIGTERM end the run in good order; a second one ends the process."""
+    """SIGINT and SIGTERM end the run in good order, from before the rig is opened on.
+
+    A second one ends the process; the run is then closed when the rig is used next.
+    """
     loop = asyncio.get_running_loop()
 
     def ask(signal_number: signal.Signals) -> None:

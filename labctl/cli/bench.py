@@ -15,11 +15,11 @@ from labctl.cli.arguments import RIG, database_option, inventory_option, reports
 from labctl.cli.logs import configure_logging
 from labctl.cli.output import Output, examples, output_options
 from labctl.config.paths import chosen_inventory, find_rig, locate_database, locate_reports
+from labctl.errors import LabctlError
 
 if TYPE_CHECKING:
     from labctl.bench.board import Board
-    from labctl.bench.run import BenchResult
-    from labctl.events import Event
+    from labctl.bench.run import BenchResult, View
 
 
 class Duration(click.ParamType[timedelta]):
@@ -153,13 +153,23 @@ def bench(
             ),
             [board, view],
         )
-    files = write_report(database_path, result.run_id, reports_path)
+    unwritten: LabctlError | None = None
+    files: list[Path] = []
+    try:
+        files = write_report(database_path, result.run_id, reports_path)
+    except LabctlError as error:
+        unwritten = error  # the verdict of a long run is not to be lost with it
     output.emit(
         _as_json(result, database_path, files),
         text=lambda: _as_text(output, loaded.path, result, database_path, files),
     )
     if result.broken:
         output.fail(f"the run ended early: {result.broken}")
+    if unwritten:
+        output.fail(
+            f"the report was not written: {unwritten.what}\n"
+            f"  the run is recorded: labctl report {result.run_id} --out FOLDER"
+        )
     return result.exit_code
 
 
@@ -176,7 +186,7 @@ def _only_for_virtual_rigs(virtual: bool, given: dict[str, bool]) -> None:
 
 def _view(
     output: Output, board: Board, duration: timedelta | None, *, plain: bool
-) -> tuple[Callable[[Event], None], AbstractContextManager[object], Callable[[str], None]]:
+) -> tuple[View, AbstractContextManager[object], Callable[[str], None]]:
     """The live view on a terminal; lines where there is none, or where they were asked for.
 
     The last of the three prints a line of text beside the view.
