@@ -6,7 +6,7 @@ RUN := $(VENV)/.run-installed
 DEV := $(VENV)/.dev-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test lint types pytest benchmark campaign-kill fuzz clean
+.PHONY: help bench test lint types pytest benchmark campaign-kill campaign-pairings fuzz clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,9 @@ pytest: $(DEV)
 
 benchmark: $(DEV)  ## ratios of docs/performance.md, each measured in one run
 	@for f in benchmarks/bench_*.py; do $(BIN)/python $$f || exit 1; done
+
+campaign-pairings: $(DEV)  ## 1,000 pairings with random misfortune
+	@$(BIN)/python campaigns/pairings.py
 
 clean:  ## remove the virtual environment and what runs left behind
 	rm -rf $(VENV) reports labctl.db labctl.db-shm labctl.db-wal .labctl

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -87,9 +88,11 @@ class PairingLab:
         self.devices: list[VirtualDevice] = []
 
     def random(self, name: str) -> random.Random:
+        """A source of chance of its own for each name."""
         return random.Random(f"{self._seed}/{name}")
 
     def identity(self, suite: int, subject: Eui64, issuer: Eui64 = ISSUER) -> Identity:
+        """A certificate, the same whenever it is asked for."""
         rng = self.random(f"identity {suite} {subject} {issuer}")
         return self.authorities[issuer][suite].issue(subject, rng.randbytes)
 
@@ -115,8 +118,6 @@ class PairingLab:
 
     async def start_hub(self, **settings: Any) -> Hub:
         """Start a hub as a new process would."""
-        from dataclasses import replace
-
         self._life += 1
         if self.stick is None:
             await self.plug_in()
@@ -147,6 +148,8 @@ class PairingLab:
             return
         await hub._chores.cancel()
         coordinator._stopping = True
+        if coordinator._app is not None and coordinator._app._watchdog_task is not None:
+            coordinator._app._watchdog_task.cancel()
         for task in tuple(coordinator._tasks):
             task.cancel()
         if coordinator._app is not None:
@@ -204,9 +207,11 @@ class PairingLab:
     # -- what can be seen -------------------------------------------------------------------------
 
     def of(self, kind: type[_E]) -> list[_E]:
+        """The events of one kind, of all hubs so far."""
         return [event for event in self.events if isinstance(event, kind)]
 
     def keys_in_the_stick(self) -> dict[Eui64, Secret]:
+        """The NCP's link key table, as its flash has it."""
         assert self.stick is not None
         table = self.stick.firmware.contents.link_keys.values()
         return {partner: Secret(key) for partner, key in table}

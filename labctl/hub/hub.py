@@ -270,7 +270,7 @@ class Hub(CoordinatorListener):
     def authorised(self, eui64: Eui64) -> bool:
         """Whether a device holds an established link key: then it needs no pairing."""
         device = self._log.get(eui64)
-        return device is not None and device.authorised
+        return device is not None and device.authorised and not device.unconfirmed
 
     def endpoint_of(self, name: str) -> int:
         """The endpoint of the meter of that name, or of `HUB`. Raises `KeyError`."""
