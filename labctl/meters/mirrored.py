@@ -22,6 +22,7 @@ class ReportedProfile(Profile):
     def __init__(self, at_us: int, litres: int) -> None:
         at_us = _whole(at_us)
         self.origin_s = at_us // _US // HALF_HOUR_S * HALF_HOUR_S
+        self.known_from_s = self.origin_s
         self._times = [self.origin_s * _US, at_us]
         self._litres = [litres, litres]
 
@@ -37,11 +38,11 @@ class ReportedProfile(Profile):
         return self._times[max(1, bisect_right(self._times, utc_us) - 1)]
 
     def at(self, utc_us: int) -> Flow:
-        """The amount since the origin, in ml/h x s; before it a register that has not begun."""
+        """The amount since the origin, in ml/h x s; before it the register stands still."""
         first = self._litres[0]
         index = bisect_right(self._times, utc_us) - 1
         if index < 0:
-            return Flow(-(first + 1) * _ML_SECONDS_PER_LITRE, 0)
+            return Flow(0, 0)
         amount = (self._litres[index] - first) * _ML_SECONDS_PER_LITRE
         if index + 1 == len(self._times):
             return Flow(amount, 0)

@@ -58,6 +58,8 @@ class Profile(abc.ABC):
 
     origin_s: int
     """UTC seconds."""
+    known_from_s: int | None = None
+    """Before this half-hour (UTC seconds) nothing is known; None when all of it is."""
 
     @abc.abstractmethod
     def at(self, utc_us: int) -> Flow:

@@ -57,7 +57,7 @@ class Works:
         self._start_received = (
             0 if export is None else _start(export, start_received, parts_per_unit, self.history_s)
         )
-        self._earliest_s: int | None = None
+        self._earliest_s = profile.known_from_s
         self.ledger = Ledger(
             self.delivered,
             self.plan,
