@@ -299,8 +299,16 @@ class FakeDevice:
 class Bench:
     """A hub on a fake radio."""
 
-    def __init__(self, hub: Hub, radio: FakeCoordinator, events: list[Event], clock: Clock) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        radio: FakeCoordinator,
+        events: list[Event],
+        clock: Clock,
+        shown: list[Meter],
+    ) -> None:
         self.hub = hub
+        self.meters = shown
         self.radio = radio
         self.events = events
         self.clock = clock
@@ -398,18 +406,19 @@ def with_hub(
         bus = EventBus()
         events: list[Event] = []
         bus.subscribe(events.append)
+        shown = meters()
         hub = Hub(
             HubSettings(network=NETWORK, **{"devices": devices, "access": ACCESS} | settings),
             coordinator,
             bus,
             clock,
-            meters=meters(),
+            meters=shown,
             identities=IDENTITIES[HUB_EUI64] if identities is None else identities,
             random_octets=random.Random(7).randbytes,
         )
         await hub.start()
         try:
-            result = await scenario(Bench(hub, coordinator, events, clock))
+            result = await scenario(Bench(hub, coordinator, events, clock, shown))
         finally:
             await hub.stop()
         if bugs:
