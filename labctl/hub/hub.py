@@ -227,6 +227,10 @@ class Hub(CoordinatorListener):
             self._reporter.note(
                 "trust-centre-swapped", Severity.WARNING, before=kept.hub, now=radio.eui64
             )
+        for device in self._log:
+            nwk = self._coordinator.address_of(device.eui64)
+            if nwk is not None:
+                self._log.moved(device, nwk)
         for device in resumption.restored:
             self._reporter.note("key-restored", eui64=device.eui64, state=device.key.value)
         for device in self._log:
@@ -553,4 +557,6 @@ def _network(settings: NetworkSettings, kept: KeptLog) -> NetworkSettings:
     """A stick that holds no network gets the one of the log, so that devices find it again."""
     if kept.extended_pan_id is None:
         return settings
-    return replace(settings, extended_pan_id=kept.extended_pan_id, form_anew=kept.restore)
+    if not kept.restore:
+        return replace(settings, extended_pan_id=kept.extended_pan_id)
+    return replace(settings, extended_pan_id=kept.extended_pan_id, form_anew=True, not_on=kept.hub)

@@ -43,6 +43,8 @@ class NetworkSettings:
     max_devices: int = 16
     form_anew: bool = False
     """Leave the network that the radio holds first, and form another one."""
+    not_on: Eui64 | None = None
+    """A radio that this is refused on: the one whose devices another is to take over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +246,10 @@ class Coordinator(abc.ABC):
     @abc.abstractmethod
     async def remove_device(self, eui64: Eui64, nwk: int) -> None:
         """Send an APS Remove Device (R22 4.4.5)."""
+
+    def address_of(self, eui64: Eui64) -> int | None:
+        """The short address that the NCP knows of a device. Known once started."""
+        return None
 
     @property
     def key_engine(self) -> RadioKeyEngine | None:

@@ -50,6 +50,10 @@ class AddressBook:
         """Who has that short address, if it is known."""
         return self._eui64_of.get(nwk)
 
+    def nwk_of(self, eui64: Eui64) -> int | None:
+        """A device's short address, if it is known."""
+        return self._nwk_of.get(eui64)
+
     def keyed(self, eui64: Eui64) -> None:
         """The NCP holds this device's key: from now on its address is pinned."""
         if eui64 in self._slots:

@@ -288,6 +288,10 @@ class EzspCoordinator(Coordinator):
             )
         must_be_ok(status, f"the NCP did not remove {eui64}", self._port.name)
 
+    def address_of(self, eui64: Eui64) -> int | None:
+        """From the NCP's own tables, and what was heard since."""
+        return self._addresses.nwk_of(eui64)
+
     @property
     def key_engine(self) -> RadioKeyEngine | None:
         """Key establishment in the NCP, where its firmware has the libraries."""

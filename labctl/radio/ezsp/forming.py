@@ -39,6 +39,8 @@ async def bring_up(
     Raises `RigError` for a network that is not a Smart Energy one.
     """
     resumed = True
+    if settings.not_on is not None:
+        await _must_be_another(app, settings.not_on, radio)
     try:
         await app._ensure_network_running()
         if settings.form_anew:
@@ -54,6 +56,17 @@ async def bring_up(
     # Once, and last: it starts the driver's watchdog.
     await app.initialize(auto_form=False)
     return resumed
+
+
+async def _must_be_another(app: SmartEnergyApplication, formerly: Eui64, radio: str) -> None:
+    (own,) = await app._ezsp.getEui64()
+    if Eui64(str(own)) == formerly:
+        raise RigError(
+            "this is the radio that the device log was exported from: its devices know it, and "
+            "would not know it again with other keys",
+            where=radio,
+            mend="import the log on another radio",
+        )
 
 
 async def _must_be_ours(app: SmartEnergyApplication, radio: str) -> None:
