@@ -59,6 +59,8 @@ class BenchResult:
     assessment: Assessment
     interrupted: bool
     broken: LabctlError | None
+    capture_failure: str | None = None
+    """Why the capture is cut short, if it is."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -115,6 +117,7 @@ async def _bench(loaded: LoadedRig, options: BenchOptions, views: Sequence[View]
         assessment=session.assessment,
         interrupted=ended_early and enough.is_set() and options.duration is not None,
         broken=session.broken.result() if session.broken.done() else None,
+        capture_failure=session.bench.capture_failure if session.bench else None,
     )
 
 

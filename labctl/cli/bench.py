@@ -165,6 +165,8 @@ def bench(
     )
     if result.broken:
         output.fail(f"the run ended early: {result.broken}")
+    if result.capture_failure:
+        output.fail(f"{capture}: the capture is cut short: {result.capture_failure}")
     if unwritten:
         output.fail(
             f"the report was not written: {unwritten.what}\n"

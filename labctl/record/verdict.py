@@ -216,6 +216,8 @@ def _cause(join: Join) -> str:
 
 
 def _not_authorised(data: RunData, device: Device, attempts: list[Join]) -> Finding:
+    # A window that closed without a word is recorded as a join, and is no attempt of the device.
+    attempts = [join for join in attempts if join.outcome != "not-heard"]
     if not attempts:
         if device.last_heard_us is None:
             text = "nothing was heard of it, which shows nobody's fault"

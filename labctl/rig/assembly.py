@@ -58,10 +58,10 @@ def hub_settings(loaded: LoadedRig) -> HubSettings:
         access=loaded.access,
         refusal_status=hub.refusal_status,
         write_status=hub.write_status,
-        keep_alive_base_min=hub.keep_alive.base_min,
         gas_proxy_counts=hub.gas_proxy_counts,
         require_consent=hub.require_consent,
         key_engine=KeyEngine(hub.key_engine.value),
+        keep_alive_base_min=hub.keep_alive.base_min,
         keep_alive_jitter_s=hub.keep_alive.jitter_s,
         ota=_ota(loaded),
         supplier=Supplier(

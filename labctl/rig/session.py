@@ -13,6 +13,7 @@ and raises the error.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import platform
 import random
@@ -51,6 +52,7 @@ from labctl.rig.authority import FOREIGN_ISSUER, LabAuthority
 from labctl.rig.journal_file import NAME as JOURNAL
 from labctl.rig.journal_file import JournalFile
 from labctl.rig.key_store import KeyStore
+from labctl.rig.lock import rig_lock
 from labctl.rig.state_folder import StateFolder, key_store_path
 from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.identity import Identity
@@ -58,6 +60,8 @@ from labctl.virtual.bench import DeviceInTheRoom, VirtualBench
 from labctl.virtual.devices import Kind
 from labctl.virtual.frames.tap import write_wireshark_keys
 from labctl.virtual.propagation import Propagation
+
+_LOGGER = logging.getLogger(__name__)
 
 _MINUTE_US = 60 * MICROSECONDS
 _NOTE_TIME_EVERY_S = 60.0
@@ -155,7 +159,10 @@ async def open_rig(
         )
     folder = StateFolder(loaded.inventory_path, loaded.name)
     broken: asyncio.Future[LabctlError] = loop.create_future()
-    with Recorder(database, loop=loop, on_failure=lambda error: _break(broken, error)) as recorder:
+    with (
+        rig_lock(folder.rig, loaded.name, Clock.of_the_wall(loop).now_us()),
+        Recorder(database, loop=loop, on_failure=lambda error: _break(broken, error)) as recorder,
+    ):
         clock = _clock(loaded, loop, folder, recorder)
         bus = EventBus()
         recorder.subscribe(bus)
@@ -170,16 +177,16 @@ async def open_rig(
                     loaded, stack, clock, bus, recorder, folder, seed, capture, broken
                 )
             except LabctlError as error:
-                await stack.aclose()
+                await _wind_down(stack, broken)
                 _end_run(bus, clock, Verdict.INFRASTRUCTURE_ERROR, f"the rig: {error.what}")
                 raise
             try:
                 yield session
             except Exception as error:
-                await stack.aclose()
+                await _wind_down(stack, broken)
                 _end_run(bus, clock, Verdict.INFRASTRUCTURE_ERROR, f"labctl stopped: {error}")
                 raise
-            await stack.aclose()
+            await _wind_down(stack, broken)
             _note_bug(bus, clock, broken)
             recorder.flush()
             session.assessment = assess(
@@ -188,6 +195,15 @@ async def open_rig(
             _end_run(bus, clock, session.assessment.verdict, *session.assessment.reasons)
             if loaded.is_virtual:
                 folder.note_rig_time(clock.now_us())
+
+
+async def _wind_down(stack: AsyncExitStack, broken: asyncio.Future[LabctlError]) -> None:
+    """Close everything. What fails at that must not keep the run from being ended."""
+    try:
+        await stack.aclose()
+    except (LabctlError, OSError) as error:
+        _LOGGER.warning("while closing the rig: %s", error)
+        _break(broken, error if isinstance(error, LabctlError) else RigError(str(error)))
 
 
 def _clock(
@@ -375,7 +391,7 @@ def _watched(
     """Look after the meters' journal; what is returned ends that, and writes what is left."""
 
     def problem(error: ConfigurationError) -> None:
-        detail = {"cause": error.what}
+        detail: dict[str, object] = {"cause": error.what}
         bus.emit(
             Note(
                 at_us=clock.now_us(),

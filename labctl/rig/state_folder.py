@@ -15,6 +15,8 @@ from labctl.errors import ConfigurationError
 
 _FOLDER = ".labctl"
 _CLOCK = "clock"
+_LATEST_US = 4_102_444_800_000_000
+"""2100-01-01: a rig time beyond it is a damaged note."""
 _KEY_STORE = "keys.json"
 
 
@@ -36,9 +38,10 @@ class StateFolder:
     def last_rig_time_us(self) -> int:
         """Rig time at which a virtual rig was last seen running; 0 when it never ran."""
         try:
-            return int((self.rig / _CLOCK).read_text())
-        except (FileNotFoundError, ValueError):
+            noted_us = int((self.rig / _CLOCK).read_text())
+        except (OSError, ValueError):
             return 0  # a damaged note costs nothing: the database has the time as well
+        return noted_us if 0 <= noted_us <= _LATEST_US else 0
 
     def note_rig_time(self, now_us: int) -> None:
         """Remember the rig time. A failure is left to the next note: nothing depends on one."""
@@ -58,7 +61,8 @@ def key_store_path(inventory: Path, rig: str, rig_file: Path, named: str | None)
 def forget_virtual_rig(inventory: Path, rig: str, key_store: Path | None = None) -> None:
     """Remove what a virtual rig remembers: its next run starts with new sticks and devices.
 
-    `key_store` names a key store that is elsewhere. Raises `ConfigurationError` when it cannot be removed.
+    `key_store` names a key store that is elsewhere. Raises `ConfigurationError` when it cannot be
+    removed.
     """
     folder = inventory.parent / _FOLDER / rig
     try:

@@ -11,7 +11,6 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from labctl.errors import ConfigurationError
 from labctl.smart_energy.eui64 import Eui64
@@ -74,7 +73,9 @@ class VirtualBench:
         self.devices: dict[str, VirtualDevice] = {}
         for device in devices:
             self.put(device)
-        self._capture: tuple[TapWriter, BinaryIO] | None = None
+        self._capture: TapWriter | None = None
+        self.capture_failure: str | None = None
+        """Why the capture is cut short, once the bench has stopped."""
 
     def put(self, device: DeviceInTheRoom) -> VirtualDevice:
         """Put another device into the room, switched off."""
@@ -113,10 +114,11 @@ class VirtualBench:
             await device.power_off()
         await self._stick.close()
         if self._capture is not None:
-            writer, file = self._capture
-            self._capture = None
+            writer, self._capture = self._capture, None
             self._air.stop_capture(writer)
-            file.close()
+            writer.close()
+            if writer.failure is not None:
+                self.capture_failure = writer.failure.strerror or "it could not be written"
 
     def capture_to(self, path: Path) -> None:
         """Write every frame on the air to `path`, as a sniffer beside the stick would.
@@ -124,14 +126,12 @@ class VirtualBench:
         Raise `ConfigurationError` when the file cannot be written.
         """
         try:
-            file = path.open("wb")
+            self._capture = TapWriter(path, self._now_us)
         except OSError as error:
             raise ConfigurationError(
                 f"the capture cannot be written: {error.strerror}", where=str(path)
             ) from error
-        writer = TapWriter(file, self._now_us)
-        self._capture = writer, file
-        self._air.capture_to(writer)
+        self._air.capture_to(self._capture)
 
     def wireshark_keys(self) -> list[tuple[bytes, str]]:
         """Every key that opens the capture, with a label: network, install-code and link keys."""

@@ -235,3 +235,52 @@ def test_ctrl_c_ends_a_run_in_good_order(rig: Path, tmp_path: Path) -> None:
     ((ended_us, verdict),) = query(tmp_path, "SELECT ended_us, verdict FROM runs")
     assert ended_us is not None
     assert verdict is not None
+
+
+def test_a_rig_that_is_in_use_is_busy(rig: Path, tmp_path: Path) -> None:
+    first = subprocess.Popen(
+        [sys.executable, "-m", "labctl.cli.main", "bench", str(rig), "--for", "300d", "--plain"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert first.stderr is not None
+    assert "bench run starts" in first.stderr.readline()
+    second = subprocess.run(
+        [sys.executable, "-m", "labctl.cli.main", "bench", str(rig), "--for", "1h"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    first.kill()
+    first.communicate()
+    assert second.returncode == 75
+    assert f"in use by process {first.pid}" in second.stderr
+    assert query(tmp_path, "SELECT count(*) FROM runs") == [(1,)]
+
+
+def test_a_capture_on_a_full_disk_costs_the_capture_and_not_the_run(
+    rig: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = run_bench(rig, capsys, "--for", "1h", "--capture", "/dev/full")
+    assert result["verdict"] == "pass"
+    assert "the capture is cut short" in result["stderr"]
+
+
+def test_files_that_cannot_be_written_are_said_before_the_run(
+    rig: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for option in ("--keys", "--capture"):
+        assert main(["bench", str(rig), "--for", "1h", option, "/nonexistent/file"]) == 78
+        assert "/nonexistent/file" in capsys.readouterr().err
+    assert not (tmp_path / "labctl.db").exists()
+
+
+def test_a_report_that_cannot_be_written_does_not_cost_the_verdict(
+    rig: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "reports").write_text("in the way")
+    result = run_bench(rig, capsys, "--for", "1h")
+    assert result["verdict"] == "pass"
+    assert result["reports"] == []
+    assert "labctl report 1 --out" in result["stderr"]

@@ -34,6 +34,7 @@ class TapWriter:
         self._stream: BinaryIO = stream
         self._now_us = now_us
         self.records = 0
+        self.failure: OSError | None = None
         stream.write(_FILE.pack(0xA1B2C3D4, 2, 4, 0, 0, 262144, LINKTYPE_IEEE802_15_4_TAP))
 
     def frame(
@@ -50,7 +51,13 @@ class TapWriter:
         )
         length = len(header) + len(psdu)
         record = _RECORD.pack(at_us // 1_000_000, at_us % 1_000_000, length, length)
-        self._stream.write(record + header + psdu)
+        if self.failure is not None:
+            return
+        try:
+            self._stream.write(record + header + psdu)
+        except OSError as error:
+            self.failure = error  # the air goes on; whoever closes the capture asks for this
+            return
         self.records += 1
 
     def flush(self) -> None:
@@ -58,8 +65,11 @@ class TapWriter:
         self._stream.flush()
 
     def close(self) -> None:
-        """Close the file, or the stream."""
-        self._stream.close()
+        """Close the file, or the stream. What could not be written is in `failure`."""
+        try:
+            self._stream.close()
+        except OSError as error:
+            self.failure = self.failure or error
 
 
 def wireshark_key_rows(keys: Iterable[tuple[bytes, str]]) -> list[str]:
