@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from labctl.bench.interrupts import interrupts
 from labctl.config.resolved import LoadedRig
 from labctl.errors import ConfigurationError, ExitCode, LabctlError
 from labctl.events import Event, Verdict
@@ -106,7 +105,7 @@ def _must_be_writable(*files: Path | None) -> None:
 
 async def _bench(loaded: LoadedRig, options: BenchOptions, views: Sequence[View]) -> BenchResult:
     enough = asyncio.Event()
-    with _interrupts(enough):
+    with interrupts(enough):
         session, ended_early = await _served(loaded, options, views, enough)
     assert session.assessment is not None  # open_rig leaves it behind
     if options.keys is not None:
@@ -166,25 +165,3 @@ async def _wait(session: RigSession, enough: asyncio.Event, duration: timedelta 
     finally:
         interrupted.cancel()
     return bool(done)
-
-
-@contextmanager
-def _interrupts(enough: asyncio.Event) -> Iterator[None]:
-    """SIGINT and SIGTERM end the run in good order, from before the rig is opened on.
-
-    A second one ends the process; the run is then closed when the rig is used next.
-    """
-    loop = asyncio.get_running_loop()
-
-    def ask(signal_number: signal.Signals) -> None:
-        enough.set()
-        loop.remove_signal_handler(signal_number)
-
-    caught = (signal.SIGINT, signal.SIGTERM)
-    for number in caught:
-        loop.add_signal_handler(number, ask, number)
-    try:
-        yield
-    finally:
-        for number in caught:
-            loop.remove_signal_handler(number)
