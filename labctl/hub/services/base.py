@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import zigpy.types as t
 from zigpy.zcl import Cluster
 from zigpy.zcl.foundation import Status, ZCLAttributeDef, ZCLCommandDef
 
@@ -17,6 +18,7 @@ from labctl.smart_energy.eui64 import Eui64
 
 S = TypeVar("S")
 
+_NUMBERS = (t.uint24_t, t.uint32_t, t.uint48_t)
 _RECORD = struct.Struct("<HBB")
 _FAILURE = struct.Struct("<HB")
 
@@ -134,6 +136,7 @@ class Service(Generic[S]):
         attributes = tuple(attributes)
         self._definitions = {int(a.definition.id): a.definition for a in attributes}
         self._records: dict[int, Record[S]] = {int(a.definition.id): _record(a) for a in attributes}
+        self._withheld: dict[int, Record[S]] = {}
         self._schemas: dict[int, Any] = {
             int(command.id): command.schema for command in self.definition.ServerCommandDefs
         }
@@ -193,6 +196,21 @@ class Service(Generic[S]):
     def show(self, records: Mapping[int, bytes]) -> None:
         """Serve these attributes as a device reported them, as Read Attributes records."""
         self._records.update(records)
+
+    def withhold(self) -> None:
+        """Answer numbers that are functions of the state with their type's invalid value."""
+        for attribute_id, record in self._records.items():
+            definition = self._definitions.get(attribute_id)
+            type_: Any = None if definition is None else definition.type
+            if callable(record) and type_ in _NUMBERS and definition is not None:
+                self._withheld[attribute_id] = record
+                head = _RECORD.pack(attribute_id, SUCCESS, int(definition.zcl_type))
+                self._records[attribute_id] = head + b"\xff" * (int(type_._bits) // 8)
+
+    def release(self) -> None:
+        """Undo `withhold`."""
+        self._records.update(self._withheld)
+        self._withheld.clear()
 
     def knows_attribute(self, attribute_id: int) -> bool:
         """Whether the attribute is served."""

@@ -61,12 +61,19 @@ class ShowsMeter(Protocol):
     def show(self, records: Mapping[int, bytes]) -> None:
         """Serve these attributes as they were reported."""
 
+    def withhold(self) -> None:
+        """Answer numbers with the invalid value."""
+
+    def release(self) -> None:
+        """Answer them again."""
+
 
 class GasMirror:
     """What one gas meter told. `model` is the meter that the rig describes.
 
     `shown` are the services that go over from the model to the reports. `endpoint` is the
-    mirror's.
+    mirror's. Until the first report registers and history are invalid: a display that read the
+    model's first would see the register jump.
     """
 
     def __init__(self, model: GasProxy, endpoint: int, shown: Sequence[ShowsMeter]) -> None:
@@ -76,6 +83,9 @@ class GasMirror:
         self._model = model
         self._shown = shown
         self._flags = [0] * _FLAG_SETS
+        for service in shown:
+            if service.cluster_id == Metering.cluster_id:
+                service.withhold()
 
     def notify(self, bit: int) -> None:
         """Set a functional notification flag for the next answer (`TUNNEL_MESSAGE_PENDING`)."""
@@ -113,17 +123,23 @@ class GasMirror:
             return
         self.meter = MirroredGas(self._model, now_us, litres)
         for service in self._shown:
+            service.release()
             service.meter = self.meter
 
 
 class MirrorService(Service[None]):
-    """One cluster of the mirror: a client that takes reports, a server that shows them."""
+    """One cluster of the mirror: a client that takes reports.
+
+    Basic alone has its server there too. Metering and Prepayment are served by the gas endpoint; a
+    display that found them here as well would take the home for one with two gas meters.
+    """
 
     also_client = True
 
     def __init__(self, mirror: GasMirror, definition: type[Cluster]) -> None:
         self.definition = definition
         self.mirror = mirror
+        self.server = definition is Basic
         if definition is Basic:
             self.security = Security.NONE
         if definition is Metering:
