@@ -34,14 +34,15 @@ _TICK_S = 1.0
 class BenchOptions:
     """How a bench run is to go. `duration` None runs until somebody interrupts it.
 
-    `fresh` lets a virtual rig forget its stick's and its devices' memories first. `seed`,
-    `capture` (a pcap file) and `keys` (Wireshark's key table, mode 0600) are for virtual
-    rigs; `real_time` lets a virtual rig run at the wall's pace.
+    `form_anew` gives up the network that the stick holds. The others are for virtual rigs: `fresh`
+    forgets the stick's and the devices' memories first; `seed`; `capture` (a pcap file) and `keys`
+    (Wireshark's key table, mode 0600); `real_time` lets it run at the wall's pace.
     """
 
     database: Path
     duration: timedelta | None
     fresh: bool = False
+    form_anew: bool = False
     seed: int | None = None
     capture: Path | None = None
     keys: Path | None = None
@@ -131,6 +132,7 @@ async def _served(
         subscribers=views,
         seed=options.seed,
         capture=options.capture,
+        form_anew=options.form_anew,
         note=options.note,
     ) as session:
         ticking = asyncio.create_task(_tick(session, options, views))

@@ -68,6 +68,12 @@ class Duration(click.ParamType[timedelta]):
     help="Virtual rigs: forget the stick's and the devices' memories first, as if all were new.",
 )
 @click.option(
+    "--form-anew",
+    is_flag=True,
+    help="Give up the network that the stick holds and form another: all devices must be paired "
+    "again.",
+)
+@click.option(
     "--real-time", is_flag=True, help="Virtual rigs: let time pass as it does on the wall."
 )
 @click.option(
@@ -94,6 +100,7 @@ def bench(
     duration: timedelta | None,
     seed: int | None,
     fresh: bool,
+    form_anew: bool,
     real_time: bool,
     capture: Path | None,
     keys: Path | None,
@@ -145,6 +152,7 @@ def bench(
                 database=database_path,
                 duration=duration,
                 fresh=fresh,
+                form_anew=form_anew,
                 seed=seed,
                 capture=capture,
                 keys=keys,

@@ -111,3 +111,5 @@ class Reporter:
                 protocol_version=radio.protocol_version,
             )
         )
+        for remark in radio.remarks:
+            self.note("radio-differs", Severity.WARNING, cause=remark)

@@ -19,7 +19,7 @@ import platform
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -141,12 +141,14 @@ async def open_rig(
     subscribers: Sequence[Callable[[Event], None]] = (),
     seed: int | None = None,
     capture: Path | None = None,
+    form_anew: bool = False,
     note: str = "",
 ) -> AsyncIterator[RigSession]:
     """Open a rig for a run of `kind` (bench, campaign, survey), recorded in `database`.
 
     `subscribers` hear every event from the start of the run on. `seed` replaces the rig file's on
-    a virtual rig, and `capture` writes what is on its air.
+    a virtual rig, and `capture` writes what is on its air. `form_anew` gives up the network that
+    the stick holds: every device must be paired again.
 
     Raises `ConfigurationError`, `RigError`, `DatabaseError`.
     """
@@ -174,7 +176,16 @@ async def open_rig(
             stack.callback(loop.set_exception_handler, None)
             try:
                 session = await _put_together(
-                    loaded, stack, clock, bus, recorder, folder, seed, capture, broken
+                    loaded,
+                    stack,
+                    clock,
+                    bus,
+                    recorder,
+                    folder,
+                    seed,
+                    capture,
+                    broken,
+                    form_anew=form_anew,
                 )
             except LabctlError as error:
                 await _wind_down(stack, broken)
@@ -259,12 +270,13 @@ async def _put_together(
     seed: int | None,
     capture: Path | None,
     broken: asyncio.Future[LabctlError],
+    *,
+    form_anew: bool,
 ) -> RigSession:
     """Virtual bench, coordinator, hub; what is opened is closed by `stack`, last first."""
     virtual = loaded.rig.virtual if loaded.is_virtual else None
     bench: VirtualBench | None = None
     chosen_seed: int | None = None
-    origin_s = clock.now_us() // MICROSECONDS
     random_octets: Callable[[int], bytes] = os.urandom
     authority_path = folder.root / "lab-ca.json"
     if virtual is not None:
@@ -272,6 +284,8 @@ async def _put_together(
         random_octets = random.Random(f"{chosen_seed}/hub").randbytes
         authority_path = folder.rig / "lab-ca.json"
         origin_s = round(virtual.start.timestamp())
+    else:
+        origin_s = folder.meters_origin_s(clock.now_us() // MICROSECONDS)
     authority = LabAuthority(authority_path, random_octets)
     foreign = LabAuthority(folder.rig / "foreign-ca.json", random_octets, issuer=FOREIGN_ISSUER)
     path, shown_path = loaded.radio.path, None
@@ -312,12 +326,15 @@ async def _put_together(
         random_octets,
     )
     journal = JournalFile(folder.rig / JOURNAL)
+    settings = hub_settings(loaded)
+    if form_anew:
+        settings = replace(settings, network=replace(settings.network, form_anew=True))
     hub = Hub(
-        hub_settings(loaded),
+        settings,
         coordinator,
         bus,
         clock,
-        meters=meters(loaded, origin_s=origin_s, journal=journal.load()),
+        meters=meters(loaded, origin_s=origin_s, journal=journal.load(), seed=chosen_seed),
         identities=partial(_hub_identities, loaded, authority),
         random_octets=random_octets,
         vault=KeyStore(key_store_of(loaded)),

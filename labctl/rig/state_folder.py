@@ -15,6 +15,7 @@ from labctl.errors import ConfigurationError
 
 _FOLDER = ".labctl"
 _CLOCK = "clock"
+_ORIGIN = "meters-origin"
 _LATEST_US = 4_102_444_800_000_000
 """2100-01-01: a rig time beyond it is a damaged note."""
 _KEY_STORE = "keys.json"
@@ -42,6 +43,24 @@ class StateFolder:
         except (OSError, ValueError):
             return 0  # a damaged note costs nothing: the database has the time as well
         return noted_us if 0 <= noted_us <= _LATEST_US else 0
+
+    def meters_origin_s(self, now_s: int) -> int:
+        """When this rig's meters stood at their start values: `now_s` the first time, then that.
+
+        Registers of a real rig's meters must go on where they were, whenever the hub restarts.
+        """
+        path = self.rig / _ORIGIN
+        with contextlib.suppress(OSError, ValueError):
+            noted_s = int(path.read_text())
+            if 0 <= noted_s <= now_s:
+                return noted_s
+        try:
+            path.write_text(f"{now_s}\n")
+        except OSError as error:
+            raise ConfigurationError(
+                f"the rig's state cannot be kept: {error.strerror}", where=str(path)
+            ) from error
+        return now_s
 
     def note_rig_time(self, now_us: int) -> None:
         """Remember the rig time. A failure is left to the next note: nothing depends on one."""

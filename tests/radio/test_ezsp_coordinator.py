@@ -6,10 +6,11 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import bellows.types as t
 import pytest
 
 from labctl.errors import DeliveryError, RigError
@@ -25,6 +26,7 @@ from labctl.radio.coordinator import (
     RadioState,
 )
 from labctl.radio.ezsp import EzspCoordinator, EzspPort
+from labctl.radio.ezsp.addresses import MOST_STRANGERS, AddressBook
 from labctl.secret import Secret
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.air import Air
@@ -471,3 +473,136 @@ def test_a_stick_that_is_pulled_out_is_told_once(tmp_path: Path) -> None:
             await lab.coordinator.permit_joining(60)
 
     in_the_lab(tmp_path, work)
+
+
+def test_a_network_of_another_use_is_refused_and_given_up_only_on_demand(tmp_path: Path) -> None:
+    async def work(lab: Lab) -> None:
+        await lab.start()
+        await lab.coordinator.stop()
+        lab.ncp.firmware.contents.security_bitmask = 0x0B84  # hashed link key: home automation
+        lab.ncp.firmware.contents.preconfigured_key = bytes(range(16))
+        lab.coordinator = coordinator(lab.port)
+        lab.coordinator.listen(lab.host)
+        with pytest.raises(RigError, match="not a Smart Energy one") as caught:
+            await lab.start()
+        assert "--form-anew" in caught.value.mend
+        lab.coordinator = coordinator(lab.port)
+        lab.coordinator.listen(lab.host)
+        state = await lab.coordinator.start(replace(SETTINGS, form_anew=True), ENDPOINTS)
+        assert not state.resumed
+        assert lab.ncp.firmware.contents.security_bitmask == 0x0A00
+
+    in_the_lab(tmp_path, work)
+
+
+def test_another_channel_than_the_rig_files_is_remarked(tmp_path: Path) -> None:
+    async def work(lab: Lab) -> None:
+        assert (await lab.start()).remarks == ()
+        await lab.coordinator.stop()
+        lab.coordinator = coordinator(lab.port)
+        lab.coordinator.listen(lab.host)
+        state = await lab.coordinator.start(replace(SETTINGS, channel=20), ENDPOINTS)
+        assert state.channel == 15
+        assert "channel 15" in state.remarks[0]
+        assert "20" in state.remarks[0]
+
+    in_the_lab(tmp_path, work)
+
+
+def test_an_erase_that_the_stick_refuses_is_an_error(tmp_path: Path) -> None:
+    async def work(lab: Lab) -> None:
+        await lab.start()
+        await lab.coordinator.install_link_key(DEVICE, KEY)
+        table = lab.ncp.firmware.contents.link_keys
+
+        class Stubborn(dict[int, Any]):
+            def pop(self, *args: Any) -> Any:
+                return self.get(args[0])
+
+            def __delitem__(self, key: int) -> None:
+                return
+
+        lab.ncp.firmware.contents.link_keys = Stubborn(table)
+        with pytest.raises(RigError, match="did not erase"):
+            await lab.coordinator.erase_link_key(DEVICE)
+
+    in_the_lab(tmp_path, work)
+
+
+def test_a_sender_that_the_stick_does_not_know_is_asked_for_its_address(tmp_path: Path) -> None:
+    async def work(lab: Lab) -> None:
+        await lab.start()
+        await lab.joined()
+        nwk = lab.node.state.nwk
+        lab.coordinator._addresses = AddressBook(lambda *entry: None)
+        ezsp = lab.coordinator._ezsp
+        original = ezsp._protocol.command
+
+        async def command(name: str, *args: Any, **kwargs: Any) -> Any:
+            if name == "lookupEui64ByNodeId":
+                return [t.EmberStatus.ERR_FATAL, t.EUI64.convert("ff:ff:ff:ff:ff:ff:ff:ff")]
+            return await original(name, *args, **kwargs)
+
+        ezsp._protocol.command = command
+        await lab.node.send(
+            0x0000,
+            source_endpoint=1,
+            destination_endpoint=2,
+            profile_id=0x0109,
+            cluster_id=0x0702,
+            payload=b"hello",
+        )
+        packet = await lab.host.packet(0x0702)
+        assert (packet.nwk, packet.eui64, packet.data) == (nwk, DEVICE, b"hello")
+
+    in_the_lab(tmp_path, work)
+
+
+def test_an_ordinary_end_on_the_real_clock_is_no_error(tmp_path: Path) -> None:
+    """A broadcast is still under way in the stick when the coordinator stops."""
+
+    async def main() -> list[dict[str, Any]]:
+        told: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        async with laboratory(tmp_path) as lab:
+            for _ in range(4):
+                await lab.start()
+                await lab.coordinator.permit_joining(60)
+                await lab.coordinator.permit_joining(0)
+                await lab.coordinator.stop()
+                lab.coordinator = coordinator(lab.port)
+                lab.coordinator.listen(lab.host)
+        return told
+
+    assert run(main(), fast=False) == []
+
+
+def test_only_devices_with_a_key_take_places_in_the_sticks_address_table() -> None:
+    pinned: list[tuple[int, Eui64, int]] = []
+    book = AddressBook(lambda *entry: pinned.append(entry))
+    book._free = [1, 0]
+    for number in range(1000):
+        book.remember(Eui64(f"{number + 0x1000:016x}"), number)
+    assert pinned == []
+    assert len(book._nwk_of) <= MOST_STRANGERS
+    book.remember(DEVICE, 0x4000)
+    book.keyed(DEVICE)
+    assert pinned == [(0, DEVICE, 0x4000)]
+    book.remember(DEVICE, 0x4001)
+    assert pinned[-1] == (0, DEVICE, 0x4001)
+    assert book.eui64_of(0x4000) is None
+    book.keyed(OTHER)
+    book.unkeyed(DEVICE)
+    third = Eui64("00:00:5e:ef:10:00:00:44")
+    book.remember(third, 0x5000)
+    book.keyed(third)
+    assert pinned[-1] == (0, third, 0x5000)
+
+
+def test_a_short_address_that_passes_to_another_device_is_no_longer_the_firsts() -> None:
+    book = AddressBook(lambda *entry: None)
+    book.remember(DEVICE, 0x1111)
+    book.remember(OTHER, 0x1111)
+    assert book.eui64_of(0x1111) == OTHER
+    book.remember(DEVICE, 0x1111)
+    assert book.eui64_of(0x1111) == DEVICE
