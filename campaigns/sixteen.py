@@ -118,7 +118,7 @@ def main() -> int:
             result = schedule.result
             device = data.device(schedule.device_id)
             reads += result.observed
-            if result.missed_counting or result.late > 1 or result.early > 1:
+            if result.missed_counting or result.late > 2 or result.early > 2:
                 wrong.append(
                     f"{device.name if device else '?'} {schedule.name}: {result.missed} missed, "
                     f"{result.late} late, {result.early} early of {result.expected}"
