@@ -120,8 +120,6 @@ class Service(Generic[S]):
     security = Security.LINK_KEY
     commands: frozenset[int] = frozenset()
     """Commands that `command` carries out; others are answered as unsupported."""
-    queries: frozenset[int] = frozenset()
-    """Commands of the definition that change nothing, so that a CAD or IHD may send them."""
     server = True
     """Whether the endpoint lists the cluster's server side."""
     also_client = False

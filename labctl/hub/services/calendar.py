@@ -73,7 +73,6 @@ class CalendarService(Service[None]):
 
     definition = Calendar
     commands = frozenset(range(0x00, 0x06))
-    queries = commands
 
     def __init__(self, meter: Meter) -> None:
         self.meter = meter

@@ -60,7 +60,6 @@ class DeviceManagementService(Service[_State]):
 
     definition = DeviceManagement
     commands = frozenset({GET_CHANGE_OF_TENANCY, GET_CHANGE_OF_SUPPLIER, GET_SITE_ID, GET_CIN})
-    queries = commands
 
     def __init__(self, meter: Meter, supplier: Supplier, started_us: int) -> None:
         self.meter = meter

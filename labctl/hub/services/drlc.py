@@ -21,7 +21,6 @@ class DrlcService(Service[None]):
 
     definition = Drlc
     commands = frozenset({REPORT_EVENT_STATUS, GET_SCHEDULED_EVENTS})
-    queries = frozenset({GET_SCHEDULED_EVENTS})
 
     def __init__(self) -> None:
         super().__init__([])

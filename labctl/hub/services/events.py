@@ -58,7 +58,6 @@ class EventsService(Service[None]):
 
     definition = Events
     commands = frozenset({GET_EVENT_LOG, CLEAR_EVENT_LOG})
-    queries = frozenset({GET_EVENT_LOG})
 
     def __init__(self) -> None:
         super().__init__([])

@@ -29,7 +29,6 @@ class IdentifyService(Service[int]):
     definition = Identify
     security = Security.NONE
     commands = frozenset({IDENTIFY, IDENTIFY_QUERY})
-    queries = frozenset({IDENTIFY_QUERY})
     writable = frozenset({IDENTIFY_TIME})
 
     def __init__(self) -> None:

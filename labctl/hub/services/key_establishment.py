@@ -14,7 +14,6 @@ class KeyEstablishmentService(Service[None]):
     definition = KeyEstablishment
     security = Security.NONE
     commands = frozenset({0x00, 0x01, 0x02, 0x03})
-    queries = commands
     also_client = True
 
     def __init__(self, suites: Iterable[int]) -> None:

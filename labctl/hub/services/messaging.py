@@ -79,7 +79,6 @@ class MessagingService(Service[None]):
 
     definition = Messaging
     commands = frozenset({GET_LAST_MESSAGE, MESSAGE_CONFIRMATION, GET_MESSAGE_CANCELLATION})
-    queries = commands
 
     def __init__(self) -> None:
         super().__init__([])

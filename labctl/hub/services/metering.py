@@ -48,8 +48,15 @@ class MeteringService(Service[MeteringState]):
     """One meter's registers."""
 
     definition = Metering
-    queries = frozenset({GET_PROFILE, REQUEST_FAST_POLL_MODE, GET_SNAPSHOT, GET_SAMPLED_DATA})
-    commands = queries | {LOCAL_CHANGE_SUPPLY}
+    commands = frozenset(
+        {
+            GET_PROFILE,
+            REQUEST_FAST_POLL_MODE,
+            GET_SNAPSHOT,
+            GET_SAMPLED_DATA,
+            LOCAL_CHANGE_SUPPLY,
+        }
+    )
 
     def __init__(self, meter: Meter) -> None:
         self.meter = meter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from zigpy.zcl.foundation import Status
+from zigpy.zcl.foundation import Status, ZCLCommandDef
 
 from labctl.events import Severity
 from labctl.hub.post import Letter, Means
@@ -127,14 +127,14 @@ class OtaService(Service[None]):
             hardware=hardware,
             offered=None if best is None else best.version,
         )
-        return [_offer("query_next_image_response", best)]
+        return [_offer(command_of(Ota, "query_next_image_response"), best)]
 
     def _query_specific(self, fields: Any) -> Outcome:
         node = Eui64.from_little_endian(fields.request_node_addr.serialize())
         image = self._image(node, fields)
         if image is not None and fields.current_zigbee_stack_version != image.stack_version:
             image = None
-        return [_offer("query_specific_file_response", image)]
+        return [_offer(command_of(Ota, "query_specific_file_response"), image)]
 
     def _image(self, eui64: Eui64, fields: Any) -> OtaImage | None:
         """The image that a device speaks of."""
@@ -305,11 +305,11 @@ def _upgrade_end(image: OtaImage, now_us: int, after_s: int | None, control: int
     )
 
 
-def _offer(command: str, image: OtaImage | None) -> Answer:
+def _offer(command: ZCLCommandDef, image: OtaImage | None) -> Answer:
     if image is None:
-        return answer(command_of(Ota, command), status=_NO_IMAGE)
+        return answer(command, status=_NO_IMAGE)
     return answer(
-        command_of(Ota, command),
+        command,
         status=SUCCESS,
         manufacturer_code=image.manufacturer,
         image_type=image.image_type,

@@ -77,7 +77,6 @@ class PriceService(Service[PriceState]):
 
     definition = Price
     commands = frozenset({*range(0x00, 0x0D), 0x0E, 0x0F, 0x10})
-    queries = commands
 
     def __init__(self, meter: Meter) -> None:
         self.meter = meter

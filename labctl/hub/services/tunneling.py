@@ -63,7 +63,6 @@ class TunnelingService(Service[None]):
 
     definition = Tunneling
     commands = frozenset(range(7))
-    queries = frozenset({GET_PROTOCOLS})
     also_client = True
     client_commands = frozenset({0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06})
 

@@ -9,9 +9,9 @@ from typing import Final
 
 import zigpy.types as t
 from zigpy.zcl import Cluster
-from zigpy.zcl.foundation import BaseCommandDefs
+from zigpy.zcl.foundation import BaseAttributeDefs, BaseCommandDefs
 
-from labctl.smart_energy.clusters._define import command
+from labctl.smart_energy.clusters._define import attribute, command
 
 
 class Drlc(Cluster):
@@ -20,6 +20,14 @@ class Drlc(Cluster):
     cluster_id = t.uint16_t(0x0701)
     ep_attribute = "smartenergy_drlc"
     _skip_registry = True
+
+    class AttributeDefs(BaseAttributeDefs):
+        """Attributes of the client side; the server has none."""
+
+        utility_enrollment_group: Final = attribute(0x0000, t.uint8_t, "rw", mandatory=True)
+        start_randomization_minutes: Final = attribute(0x0001, t.uint8_t, "rw", mandatory=True)
+        duration_randomization_minutes: Final = attribute(0x0002, t.uint8_t, "rw", mandatory=True)
+        device_class_value: Final = attribute(0x0003, t.uint16_t, "rw", mandatory=True)
 
     class ServerCommandDefs(BaseCommandDefs):
         """Client to server."""
