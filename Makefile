@@ -4,9 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.run-installed
 DEV := $(VENV)/.dev-installed
+FUZZ := $(VENV)/.fuzz-installed
+FUZZ_RUNS ?= 1000000
+FUZZ_SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test lint types pytest benchmark campaign-kill campaign-pairings fuzz clean
+.PHONY: help bench test lint types pytest benchmark campaign-kill campaign-pairings fuzz fuzz-short clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +51,17 @@ benchmark: $(DEV)  ## ratios of docs/performance.md, each measured in one run
 
 campaign-pairings: $(DEV)  ## 1,000 pairings with random misfortune
 	@$(BIN)/python campaigns/pairings.py
+
+$(FUZZ): $(DEV) requirements/fuzz.txt
+	@echo "installing atheris ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/fuzz.txt
+	@touch $@
+
+fuzz: $(FUZZ)  ## malformed traffic at the hub and its decoders, guided by coverage (FUZZ_RUNS, FUZZ_SEED)
+	@$(BIN)/python -m fuzz.run --runs $(FUZZ_RUNS) --seed $(FUZZ_SEED)
+
+fuzz-short: $(DEV)  ## the same without atheris, as the test-suite has it
+	@$(BIN)/pytest -q tests/fuzz
 
 clean:  ## remove the virtual environment and what runs left behind
 	rm -rf $(VENV) reports labctl.db labctl.db-shm labctl.db-wal .labctl
