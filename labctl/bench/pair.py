@@ -22,9 +22,26 @@ from labctl.events import (
     PairingMethod,
     PairingWindowClosed,
 )
-from labctl.rig.applicants import Applicant
+from labctl.rig.applicants import Applicant, by_hand, of_a_file, of_a_label, of_the_rig
+from labctl.rig.applicants import window as window_of
 from labctl.rig.loop import run
 from labctl.rig.session import RigSession, open_rig
+
+__all__ = [
+    "Applicant",
+    "Ending",
+    "PairOptions",
+    "PairResult",
+    "Paired",
+    "by_hand",
+    "confirm",
+    "of_a_file",
+    "of_a_label",
+    "of_the_rig",
+    "pair",
+    "unpair",
+    "window_of",
+]
 
 _HEARD_AGAIN_S = 30.0
 """How long a virtual device may take to be back before it is told to go."""
@@ -112,9 +129,10 @@ class _Watch:
             self.offered.put_nowait(event.eui64)
 
     def _done(self, eui64: str) -> None:
-        self.waiting.discard(eui64)
-        if not self.waiting:
-            self.over.set()
+        if eui64 in self.waiting:
+            self.waiting.remove(eui64)
+            if not self.waiting:
+                self.over.set()
 
     def ending(self, eui64: str) -> tuple[Ending, str]:
         """How it stands with a device."""

@@ -22,6 +22,9 @@ READER_GONE = 141
 
 COMMANDS = {
     "bench": LazyCommand("labctl.cli.bench:bench", "Run a rig: pair, serve, watch, record."),
+    "pair": LazyCommand("labctl.cli.pair:pair", "Pair a device with the hub of a rig."),
+    "unpair": LazyCommand("labctl.cli.pair:unpair", "Take a device out of the device log."),
+    "hub": LazyCommand("labctl.cli.hub:hub", "The hub's device log, and moving it elsewhere."),
     "rig": LazyCommand("labctl.cli.rig:rig", "Check, list and show rig files."),
     "meter": LazyCommand("labctl.cli.meter:meter", "Do something to the emulated meters."),
     "inventory": LazyCommand(

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from labctl.cli.arguments import RIG, inventory_option
+from labctl.cli.keypad import keypad
 from labctl.cli.output import Output, examples, output_options
 from labctl.config.paths import chosen_inventory, find_rig
 
@@ -76,3 +77,6 @@ def set_(
     entry = set_meter(loaded, What(what), value, meter=meter, lasting=length, pounds=amount)
     data = {"rig": loaded.name, "entry": entry}
     output.emit(data, text=f"{loaded.name}: {what} {value} is in the journal")
+
+
+meter.add_command(keypad)

@@ -18,6 +18,7 @@ from labctl.hub.settings import LoggedDevice, PairingRequest
 from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.install_code import InstallCode, InstallCodeError
 from labctl.smart_energy.label import LabelError, parse_label
+from labctl.smart_energy.local_code import parse_local_code
 
 _COLUMNS = {
     "eui64",
@@ -229,3 +230,31 @@ def _name(eui64: Eui64) -> str:
 
 def _problem(path: Path, line: int, what: str, mend: str = "") -> Problem:
     return Problem(path=path, line=line, column=1, what=what, mend=mend)
+
+
+def by_hand(
+    loaded: LoadedRig, address: str, code: str, *, kind: DeviceKind = DeviceKind.CAD
+) -> Applicant:
+    """A device whose address and install code somebody typed. Raises `UsageError`."""
+    eui64 = _address(address)
+    if eui64 is None:
+        raise UsageError(f"{address!r} is no address", mend="it has 16 hexadecimal digits")
+    try:
+        return known_or_new(loaded, eui64, InstallCode.parse(code), kind=kind)
+    except InstallCodeError as error:
+        raise UsageError(str(error)) from None
+
+
+def by_local_code(loaded: LoadedRig, address: str, digits: str) -> Applicant:
+    """A device whose pairing code somebody typed at the meter (S3 para. 24). Raises `UsageError`.
+
+    That the digits are the install code in decimal is an inference: see `local_code`.
+    """
+    eui64 = _address(address)
+    if eui64 is None:
+        eui64 = of_the_rig(loaded, address).eui64
+    try:
+        code = parse_local_code(digits)
+    except InstallCodeError as error:
+        raise UsageError(str(error)) from None
+    return replace(known_or_new(loaded, eui64, code), method=PairingMethod.LOCAL_CODE)

@@ -281,7 +281,7 @@ async def _put_together(
     authority_path = folder.root / "lab-ca.json"
     if virtual is not None:
         chosen_seed = virtual.seed if seed is None else seed
-        random_octets = random.Random(f"{chosen_seed}/hub").randbytes
+        random_octets = random.Random(f"{chosen_seed}/hub/{clock.now_us()}").randbytes
         authority_path = folder.rig / "lab-ca.json"
         origin_s = round(virtual.start.timestamp())
     else:
@@ -357,6 +357,13 @@ async def _put_together(
         seed=chosen_seed,
         bench=bench,
         broken=broken,
+    )
+
+
+def keypad_path(loaded: LoadedRig) -> Path:
+    """The file that keeps the state of the emulated meter's keypad."""
+    return key_store_path(loaded.inventory_path, loaded.name, loaded.path, None).with_name(
+        "keypad.json"
     )
 
 
