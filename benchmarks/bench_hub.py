@@ -104,6 +104,15 @@ class Sink(Coordinator):
     async def remove_device(self, eui64: Eui64, nwk: int) -> None:
         pass
 
+    async def allow_partner_keys(self, allowed: bool) -> None:
+        pass
+
+    async def send_network_key(self, eui64: Eui64, nwk: int, key: Secret) -> None:
+        pass
+
+    async def switch_network_key(self) -> None:
+        pass
+
     async def counters(self) -> dict[str, int]:
         return {}
 
