@@ -40,6 +40,7 @@ from labctl.secret import Secret
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.clock import run
 from labctl.virtual.devices import Behaviour, KeyFault, KeyFaults, LifeStep, VirtualDevice
+from labctl.virtual.devices.observations import What
 
 FINISH_S = 300.0
 SLACK_S = 60.0
@@ -123,6 +124,9 @@ def case(seed: int, number: int) -> Case:
     )
 
 
+_AFTER_THE_KEY = (LifeStep.KEY_ESTABLISHED, LifeStep.REGISTERED, LifeStep.SURVEYED)
+
+
 class Failure(Exception):
     """A pairing did not end as it should."""
 
@@ -167,7 +171,10 @@ async def pairing(one: Case, loaded: LoadedRig, folder: Path) -> str:
         killed_at = await _misfortune(one, lab, request)
         began_s = lab.loop.time()
         if one.may_get_in:
-            agreed = await lab.until(lambda: _agree(lab, device), one.window_s + FINISH_S + SLACK_S)
+            patience_s = one.window_s + FINISH_S + SLACK_S
+            if one.leaves in _AFTER_THE_KEY:
+                await _pair_again(lab, device, request)
+            agreed = await lab.until(lambda: _agree(lab, device), patience_s)
             if not agreed:
                 raise Failure(f"nobody got in: {_causes(lab)}")
         else:
@@ -186,6 +193,25 @@ async def pairing(one: Case, loaded: LoadedRig, folder: Path) -> str:
         return "authorised" if one.may_get_in else one.refusal
     finally:
         await lab.close()
+
+
+async def _pair_again(lab: PairingLab, device: VirtualDevice, request: PairingRequest) -> None:
+    """A device that left with a key in force has forgotten it; the hub has not, and says so.
+
+    What it says to do is done: unpaired, it is let in again, in the second half of its window
+    with its install code.
+    """
+    hub = lab.hub
+    assert hub is not None
+    await lab.until(lambda: device.observations.counts[What.LEFT] > 0, 300.0)
+    if not hub.authorised(device.eui64):
+        return
+    await hub.pair(request)
+    told = await lab.until(lambda: any("unpair it" in cause for cause in _causes(lab)), 300.0)
+    if not told and not _agree(lab, device):
+        raise Failure(f"nobody is told that the device has lost its key: {_causes(lab)}")
+    await hub.unpair(device.eui64, "it was reset")
+    await hub.pair(replace(request, window_s=400))
 
 
 def _closed_already(lab: PairingLab, since_s: float) -> list[PairingWindowClosed]:

@@ -250,6 +250,7 @@ class Client(NodeListener):
             # The new key is in RAM only; every other write was over before its step.
             self._torn = step is LifeStep.KEY_ESTABLISHED
             self._cut(f"at {step}")
+            return  # without power it does nothing else
         if behaviour.silent_at is step:
             self._fall_silent()
         if behaviour.leaves_at is step and step not in self._left_at and self.node.state.joined:
