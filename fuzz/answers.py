@@ -15,6 +15,9 @@ from labctl.virtual.devices.zcl import Frame, ZclError
 
 _ZDO: Final = 0x0000
 _KEY_ESTABLISHMENT: Final = 0x0800
+_QUESTIONS: Final = frozenset({0x0004, 0x0005, 0x0006})
+"""Simple_Desc, Active_EP and Match_Desc requests."""
+
 _REMEMBERED: Final = 4096
 _DISCOVER_ANSWERS: Final = {0x0D: 3, 0x16: 4}
 _COMMAND_LISTS: Final = frozenset({0x12, 0x14})
@@ -65,6 +68,9 @@ class Conversation:
             ) from error
 
     def _zdo(self, packet: Outgoing) -> None:
+        if packet.cluster_id in _QUESTIONS and len(packet.data) >= 3:
+            self.own += 1  # the hub asks where a device's servers are
+            return
         if not packet.cluster_id & 0x8000 or len(packet.data) < 2:
             raise Finding(f"ZDO 0x{packet.cluster_id:04X} of the hub's own: {packet.data.hex()}")
         key = (packet.nwk, 0, 0, packet.cluster_id & 0x7FFF, packet.data[0])

@@ -61,7 +61,7 @@ with atheris.instrument_imports(include=_INSTRUMENTED[target_name]):
     from fuzz.arrivals import decode, encode
     from fuzz.finding import Finding
 
-WORLD_LASTS: Final = 40_000
+WORLD_LASTS: Final = 20_000
 """Arrivals after which a hub is stopped and another one started."""
 
 BLOCKS_LIMIT: Final = 60_000
@@ -77,6 +77,7 @@ class HubTarget:
     def __init__(self, folder: Path, seed: int) -> None:
         self._folder = folder
         self._seed = seed
+        self._worlds = seed - 2
         self._world = self._fresh()
         self._journal: list[bytes] = []
         self._seeds = seeds.all_seeds(self._world.endpoints)
@@ -84,9 +85,11 @@ class HubTarget:
         self._totals: dict[str, Any] = {}
         self.executions = 0
 
-    @staticmethod
-    def _fresh() -> fuzz.world.World:
-        world = fuzz.world.World()
+    def _fresh(self) -> fuzz.world.World:
+        self._worlds += 1
+        attackers = fuzz.world.ATTACKERS
+        self._attacker = attackers[self._worlds % len(attackers)]
+        world = fuzz.world.World(self._attacker)
         world.start()
         return world
 
@@ -148,14 +151,15 @@ class HubTarget:
 
     def _write_down(self, finding: Finding) -> None:
         path = self._folder / f"hub-{self._seed}.journal"
-        fuzz.journal.write(path, self._journal)
+        attacker = self._attacker
+        fuzz.journal.write(path, attacker, self._journal)
         print(f"\nFOUND: {finding}\nwritten to {path}; making it shorter ...", file=sys.stderr)
-        if fuzz.journal.replay(self._journal[-1:]) is not None:
+        if fuzz.journal.replay(self._journal[-1:], attacker) is not None:
             shorter = self._journal[-1:]
         else:
-            shorter = fuzz.journal.shorten(self._journal, patience_s=_SHORTEN_S)
-        if fuzz.journal.replay(shorter) is not None:
-            fuzz.journal.write(path, shorter)
+            shorter = fuzz.journal.shorten(self._journal, patience_s=_SHORTEN_S, attacker=attacker)
+        if fuzz.journal.replay(shorter, attacker) is not None:
+            fuzz.journal.write(path, attacker, shorter)
             print(f"{len(shorter)} of {len(self._journal)} batches are enough", file=sys.stderr)
         else:
             print("a fresh process is needed to find it again", file=sys.stderr)

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 from fuzz.arrivals import decode
 from fuzz.finding import Finding
 from fuzz.world import World
+from labctl.events import DeviceKind
 
 _LENGTH: Final = struct.Struct("<I")
 
 
-def write(path: Path, batches: Iterable[bytes]) -> None:
-    """Write batches, each after its length."""
+def write(path: Path, attacker: DeviceKind, batches: Iterable[bytes]) -> None:
+    """Write what the attacker is and the batches, each after its length."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"".join(_LENGTH.pack(len(batch)) + batch for batch in batches))
+    rows = (attacker.value.encode(), *batches)
+    path.write_bytes(b"".join(_LENGTH.pack(len(row)) + row for row in rows))
 
 
-def read(path: Path) -> list[bytes]:
-    """The batches of a journal. Raises `ValueError` when the file is cut off."""
+def read(path: Path) -> tuple[DeviceKind, list[bytes]]:
+    """What a journal holds. Raises `ValueError` when the file is none."""
     octets = path.read_bytes()
     batches = []
     at = 0
@@ -33,12 +35,14 @@ def read(path: Path) -> list[bytes]:
         at += _LENGTH.size
         batches.append(octets[at : at + length])
         at += length
-    return batches
+    if not batches:
+        raise ValueError(f"{path} is empty")
+    return DeviceKind(batches[0].decode()), batches[1:]
 
 
-def replay(batches: Sequence[bytes]) -> Finding | None:
+def replay(batches: Sequence[bytes], attacker: DeviceKind = DeviceKind.CAD) -> Finding | None:
     """What a fresh world finds in these batches."""
-    world = World()
+    world = World(attacker)
     try:
         world.start()
         for batch in batches:
@@ -54,7 +58,7 @@ def shorten(
     batches: Sequence[bytes],
     *,
     patience_s: float,
-    fails: Callable[[Sequence[bytes]], bool] = lambda batches: replay(batches) is not None,
+    attacker: DeviceKind = DeviceKind.CAD,
 ) -> list[bytes]:
     """A shorter row of batches that is still found fault with, as far as `patience_s` allows.
 
@@ -67,7 +71,7 @@ def shorten(
         at = 0
         while at < len(kept) and len(kept) > 1 and time.monotonic() < until:
             without = kept[:at] + kept[at + piece :]
-            if without and fails(without):
+            if without and replay(without, attacker) is not None:
                 kept = without
             else:
                 at += piece

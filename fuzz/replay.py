@@ -22,14 +22,14 @@ def main(arguments: list[str]) -> int:
     if len(names) != 1:
         print(__doc__, file=sys.stderr)
         return 2
-    batches = read(Path(names[0]))
+    attacker, batches = read(Path(names[0]))
     if "--arrivals" in arguments:
         for number, batch in enumerate(batches):
             for arrival in decode(batch):
                 print(number, arrival.what.name, arrival.whom.name, arrival)
-    finding = replay(batches)
+    finding = replay(batches, attacker)
     if finding is None:
-        print(f"{len(batches)} batches, nothing found")
+        print(f"{len(batches)} batches of a {attacker}, nothing found")
         return 0
     traceback.print_exception(finding)
     return 1

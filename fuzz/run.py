@@ -3,7 +3,8 @@
     python -m fuzz.run [--runs 1000000] [--seed 1] [--jobs 2] [--folder fuzz/out]
 
 `--runs` is the number of payloads and other arrivals at the hub. The decoders get a quarter as
-many, the loaders of files, which are slow, one in 500. Exit code 0: nothing was found.
+many, the loaders of files, which are slow, one in 500. Each run starts from the valid requests.
+Exit code 0: nothing was found.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -99,6 +101,7 @@ def main(arguments: list[str]) -> int:
     waiting = list(jobs(options.runs, options.seed, options.jobs, folder))
     for job in waiting:
         (folder / f"{job.target}-{job.seed}.json").unlink(missing_ok=True)
+        shutil.rmtree(folder / f"corpus-{job.target}-{job.seed}", ignore_errors=True)
     print(f"seed {options.seed}, {options.runs} executions at the hub, {options.jobs} processes")
     began = time.monotonic()
     done = _work_off(waiting, options.jobs)

@@ -60,6 +60,19 @@ GOOD_NWK: Final = (0x1001, 0x1002)
 GOOD_PERIODS_S: Final = (31.0, 47.0)
 """Their schedules. In the middle of each batch one of them reads as well."""
 
+WITHOUT_RIGHTS: Final = frozenset({DeviceKind.CAD, DeviceKind.IHD})
+"""Kinds that may change nothing on the hub. Others may, so answers are then not compared."""
+
+ATTACKERS: Final = (
+    DeviceKind.CAD,
+    DeviceKind.PPMID,
+    DeviceKind.IHD,
+    DeviceKind.HAND_HELD_TERMINAL,
+    DeviceKind.CAD,
+    DeviceKind.LOAD_SWITCH,
+)
+"""What the authorised attacker is, world after world."""
+
 BATCH_LIMIT_S: Final = 1500.0
 """Rig time that one batch may take with waiting."""
 
@@ -118,13 +131,16 @@ def _link_key(eui64: Eui64) -> Secret:
 
 
 class World:
-    """The hub and everything around it, on one fast loop. `start`, `throw` often, then `stop`."""
+    """The hub and everything around it, on one fast loop. `start`, `throw` often, then `stop`.
+
+    `attacker` is the kind of the device that is authorised and misbehaves.
+    """
 
     def __init__(self, attacker: DeviceKind = DeviceKind.CAD) -> None:
         crypto.remember_products()
         self.loop = FastLoop()
         self.figures = Figures()
-        self._attacker_kind = attacker
+        self.attacker = attacker
         self._problems: list[str] = []
         self._secrecy = Secrecy()
         self._conversation = Conversation()
@@ -164,7 +180,7 @@ class World:
         loaded = _loaded()
         rig = hub_settings(loaded)
         goods = rig.devices[:2]
-        extra = [(ATTACKER, self._attacker_kind), (UNKEYED, DeviceKind.PPMID)]
+        extra = [(ATTACKER, self.attacker), (UNKEYED, DeviceKind.IHD)]
         settings = replace(
             rig,
             devices=goods
@@ -177,6 +193,7 @@ class World:
         self.goods: list[Good] = []
         for logged, nwk, period_s in zip(goods, GOOD_NWK, GOOD_PERIODS_S, strict=True):
             good = Good(logged.eui64, nwk, _identities(logged.eui64), HUB, period_s)
+            good.compares = self.attacker in WITHOUT_RIGHTS
             self.goods.append(good)
             self.devices[good.eui64] = good
         for eui64, nwk in ((ATTACKER, ATTACKER_NWK), (UNKEYED, UNKEYED_NWK)):
