@@ -12,6 +12,7 @@ from labctl.config.access_file import shipped_access
 from labctl.errors import DeliveryError, RigError
 from labctl.events import Band, DeviceKind, Event, EventBus, JoinKind
 from labctl.hub import Hub, HubSettings, LoggedDevice, PairingRequest
+from labctl.hub.vault import Vault
 from labctl.meters import (
     ElectricityMeter,
     GasMeter,
@@ -393,6 +394,7 @@ def with_hub(
     radio: FakeCoordinator | None = None,
     devices: tuple[LoggedDevice, ...] = (IHD, CAD),
     identities: dict[int, Identity] | None = None,
+    vault: Vault | None = None,
     **settings: Any,
 ) -> T:
     """Run a scenario against a hub on the fast clock. A task of the hub that fails fails it."""
@@ -415,6 +417,7 @@ def with_hub(
             meters=shown,
             identities=IDENTITIES[HUB_EUI64] if identities is None else identities,
             random_octets=random.Random(7).randbytes,
+            vault=vault,
         )
         await hub.start()
         try:
