@@ -173,6 +173,7 @@ class FakeDevice:
         self.machine: KeyEstablishment | None = None
         self.established: Established | None = None
         self.basic: bytes | None = None
+        self.sent_key_messages: list[tuple[int, bytes]] = []
         self._counter = 0
         self._sequence = 0
         bench.radio.receivers[nwk] = self.receive
@@ -210,6 +211,7 @@ class FakeDevice:
     def _carry_out(self, actions: Sequence[Any]) -> None:
         for action in actions:
             if isinstance(action, Send):
+                self.sent_key_messages.append((int(action.command_id), action.payload))
                 self.command(0x0800, int(action.command_id), action.payload, endpoint=1)
             elif isinstance(action, Established):
                 self.established = action
