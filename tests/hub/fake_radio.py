@@ -186,7 +186,7 @@ class FakeDevice:
         self.bench.listener.join_seen(JoinSeen(self.eui64, self.nwk, kind, decision, 0x0000))
 
     def announce(self) -> None:
-        data = b"\x01" + self.nwk.to_bytes(2, "little") + self.eui64.little_endian + b"\x80"
+        data = b"\x01" + self.nwk.to_bytes(2, "little") + self.eui64.little_endian + b"\x8e"
         self.packet(data, profile=0, cluster=0x0013, source=0, endpoint=0, broadcast=True)
 
     async def establish(self, **options: Any) -> None:
