@@ -21,6 +21,7 @@ TRIES = 3
 
 _PIN = re.compile(r"[0-9]{4}")
 _SALT_OCTETS = 16
+_LEFT = {2: "2 more tries", 1: "1 more try"}
 
 
 class Keypad:
@@ -81,7 +82,7 @@ class Keypad:
             self._save()
             left = TRIES - self._wrong
             raise UsageError(
-                "the PIN is wrong: " + (f"{left} more tries" if left else "the keypad is locked"),
+                "the PIN is wrong: " + _LEFT.get(left, "the keypad is locked"),
                 mend="" if left else "the supplier resets it: labctl meter keypad RIG --reset",
             )
         if self._wrong:
