@@ -64,6 +64,7 @@ class Ledger:
         self._factor = wh_per_unit.numerator
         self._scale = wh_per_unit.denominator * _PER_KWH
         self._days: list[Totals] = []
+        self._entries = 0
 
     def at(self, utc_s: int) -> Totals:
         """The totals at an instant, at the start of the history at the soonest."""
@@ -82,8 +83,8 @@ class Ledger:
         return self.cost(utc_s) + totals.standing
 
     def forget(self, from_s: int) -> None:
-        """The past has changed from `from_s` on: work it out anew."""
-        del self._days[max(0, from_s // DAY_S - self._epoch_day + 1) :]
+        """Things are otherwise from `from_s` on, a midnight included: work it out anew."""
+        del self._days[max(0, -(-from_s // DAY_S) - self._epoch_day) :]
 
     def used_at(self, utc_s: int, tariff: Tariff, tier: int) -> int:
         """What counts for the block in force: since the block period began."""
@@ -97,6 +98,7 @@ class Ledger:
 
     def _day(self, day: int) -> Totals:
         """The totals at the midnight a day starts with, its standing charge included."""
+        self._read_on()
         days = self._days
         if not days:
             first_s = self._epoch_day * DAY_S
@@ -119,6 +121,13 @@ class Ledger:
             if end_s <= settled and len(days) == number + 1 - self._epoch_day:
                 days.append(totals)
         return totals
+
+    def _read_on(self) -> None:
+        """Entries that came since change what was worked out ahead of them."""
+        entries = self._plan.entries()
+        if entries > self._entries:
+            self.forget(self._plan.entered_s(self._entries))
+            self._entries = entries
 
     def _standing(self, midnight_s: int) -> int:
         tariff = self._plan.tariff_at(midnight_s)

@@ -28,6 +28,14 @@ class Plan:
         self._clock: list[tuple[int, int]] = []
         self._tenancies: list[tuple[int, int]] = []
 
+    def entries(self) -> int:
+        """How many entries the journal has."""
+        return len(self._journal)
+
+    def entered_s(self, number: int) -> int:
+        """From when on the entry of that number, counted from 0, changes things."""
+        return self._journal.since(number)[0].at_us // _US
+
     def tariff_at(self, utc_s: int) -> Tariff | None:
         """The tariff in force at an instant."""
         self._read()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -176,3 +178,15 @@ def test_who_may_switch_the_supply(
     )
     assert electricity(journal).supply_at(at(3)).state is electric
     assert gas(journal).supply_at(at(3)).state is of_gas
+
+
+def test_a_tariff_that_begins_at_a_midnight_already_asked_for_counts_from_it() -> None:
+    new = replace(PLAIN, standing_charge=PLAIN.standing_charge + 44_794)
+    entries = [TariffSet(at_us=ORIGIN_S * US, tariff=new)]
+    growing = Journal([ClockSet(at_us=ORIGIN_S * US, offset_s=0)])
+    asked = electricity(growing)
+    asked.totals_at(ORIGIN_S + 3 * DAY_S)
+    for entry in entries:
+        growing.append(entry)
+    fresh = electricity(Journal(growing))
+    assert asked.totals_at(ORIGIN_S) == fresh.totals_at(ORIGIN_S)
