@@ -155,9 +155,7 @@ def test_a_damaged_frame_is_refused_once_and_then_waited_for() -> None:
     assert ash.receive(data_frame(1, 0, b"next"), 0.0) == []  # rejected without another word
     assert ash.take_output() == b""
     assert ash.receive(data_frame(0, 0, b"abc", again=True), 0.0) == [Received(b"abc")]
-    assert (
-        ash.receive(data_frame(2, 0, b"gap"), 0.0) == []
-    )  # the rejection before is over
+    assert ash.receive(data_frame(2, 0, b"gap"), 0.0) == []  # the rejection before is over
     assert controls(ash.take_output()) == [0xA1]
 
 
