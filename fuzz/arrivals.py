@@ -24,6 +24,7 @@ class Kind(enum.IntEnum):
     """What happens. Most of it is packets."""
 
     PACKET = 0
+    LAB = 8
     JOIN = 9
     LEFT = 10
     KEY_ESTABLISHMENT = 11
@@ -67,9 +68,9 @@ class Arrival:
 
     @property
     def what(self) -> Kind:
-        """The kind that the octet stands for: nine of sixteen values are packets."""
+        """The kind that the octet stands for: half of the values are packets."""
         low = self.kind & 0x0F
-        return Kind.PACKET if low < Kind.JOIN else Kind(low)
+        return Kind.PACKET if low < Kind.LAB else Kind(low)
 
     @property
     def whom(self) -> Who:

@@ -44,6 +44,7 @@ _FRAGMENTS: Final = (
     b"\x00\x24  start: 2026-02-30T25:61:00Z",
     b"\x00\x25    install_code: {file: ../../x, env: Y}",
     b"\x00\x26  duration: 9999999999h",
+    b"\x00\x22    attributes: [cad, {a: b}, [ihd]]",
     b"\xff\x00%YAML 9.9\n---\n...\n---",
 )
 

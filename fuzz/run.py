@@ -3,7 +3,8 @@
     python -m fuzz.run [--runs 1000000] [--seed 1] [--jobs 2] [--folder fuzz/out]
 
 `--runs` is the number of payloads and other arrivals at the hub. The decoders get a quarter as
-many, the loaders of files, which are slow, one in 500. Each run starts from the valid requests.
+many, one hub that is watched for its memory a fifth, the loaders of files, which are slow, one in
+500. Each run starts from the valid requests.
 Exit code 0: nothing was found.
 """
 
@@ -31,7 +32,7 @@ _TAIL: Final = 4000
 
 @dataclass(slots=True)
 class Job:
-    """One process of `fuzz.coverage_guided`."""
+    """One process of `fuzz.coverage_guided`, or of `fuzz.soak`."""
 
     target: str
     runs: int
@@ -47,11 +48,11 @@ class Job:
     @property
     def words(self) -> list[str]:
         """The command."""
+        guided = ["fuzz.coverage_guided", self.target]
         return [
             sys.executable,
             "-m",
-            "fuzz.coverage_guided",
-            self.target,
+            *(["fuzz.soak"] if self.target == "soak" else guided),
             str(self.runs),
             str(self.seed),
             str(self.folder),
@@ -84,6 +85,7 @@ def jobs(runs: int, seed: int, count: int, folder: Path) -> Iterator[Job]:
     for number in range(count):
         share = runs // count + (number < runs % count)
         yield Job("hub", share, seed + number, folder)
+    yield Job("soak", max(30_000, runs // 5), seed, folder)
     yield Job("decoders", max(1000, runs // 4), seed, folder)
     yield Job("files", max(200, runs // 500), seed, folder)
 
@@ -134,6 +136,15 @@ def _work_off(waiting: list[Job], count: int) -> list[Job]:
     return done
 
 
+def _where(job: Job) -> str:
+    return "as one hub is attacked" if job.target == "soak" else "after each hub"
+
+
+def _few(samples: list[int]) -> str:
+    """First, highest and last of the samples."""
+    return f"{samples[0]} first, {max(samples)} at most, {samples[-1]} last" if samples else "-"
+
+
 def _sum_up(done: list[Job], took_s: float) -> int:
     failed = False
     totals: dict[str, int] = {}
@@ -147,18 +158,20 @@ def _sum_up(done: list[Job], took_s: float) -> int:
             print(f"\n{job.target} (seed {job.seed}) did not get to its end:\n{log[at:][:_TAIL]}")
             continue
         totals[job.target] = totals.get(job.target, 0) + figures["executions"]
+        covered = f", coverage {branches} branches, {features} features" if branches else ""
         print(
             f"{job.target} (seed {job.seed}): {figures['executions']} executions in "
-            f"{figures['seconds']} s ({figures['per_second']}/s), "
-            f"coverage {branches} branches, {features} features"
+            f"{figures['seconds']} s ({figures['per_second']}/s){covered}"
         )
-        if job.target == "hub":
+        if "packets" in figures:
             print(
                 f"  {figures['packets']} packets, {figures['answers']} answers checked, "
                 f"{figures['good_reads']} reads of the good devices, all answered; "
-                f"{figures['rig_s'] / 3600:.0f} h of rig time; blocks of memory after each hub: "
-                f"{figures['blocks']}"
+                f"{figures['rig_s'] / 3600:.0f} h of rig time"
             )
+            print(f"  blocks of memory {_where(job)}: {_few(figures['blocks'])}")
+            if "resident_kb" in figures:
+                print(f"  kB resident: {_few(figures['resident_kb'])}")
     told = ", ".join(f"{count} at {target}" for target, count in totals.items())
     print(f"{told}; {took_s:.0f} s in all; {'FAILED' if failed else 'nothing found'}")
     return 1 if failed else 0

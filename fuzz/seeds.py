@@ -124,6 +124,8 @@ def _lives() -> Iterator[Arrival]:
             yield Arrival(Kind.KEY_ESTABLISHMENT, who, step, 0, 9, 0, 3, b"\x01")
     for turn in (1, 2, 0, 3, 2):
         yield Arrival(Kind.PAIRING, Who.UNKEYED, endpoint=turn)
+    for turn in range(16):
+        yield Arrival(Kind.LAB, Who.AUTHORISED, endpoint=turn, data=b"A few words")
     for pause in (1, 5, 10, 15, 250, 252):
         yield Arrival(Kind.WAIT, pause=pause)
     yield Arrival(Kind.RADIO, Who.UNKEYED, pause=2)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import struct
 import sys
 from collections import Counter
 from collections.abc import Coroutine, Sequence
@@ -36,18 +37,23 @@ from labctl.radio.coordinator import (
     JoinDecision,
     JoinSeen,
     Outgoing,
+    PartnerKey,
 )
-from labctl.rig.assembly import hub_settings, meters
+from labctl.rig.assembly import hub_settings
+from labctl.rig.meters import meters
 from labctl.secret import Secret
 from labctl.smart_energy.cbke import Identity
 from labctl.smart_energy.curves import CURVES
 from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.lab_ca import LabCertificateAuthority
+from labctl.smart_energy.ota_image import OtaImage
+from labctl.smart_energy.ota_image import parse as parse_image
 from labctl.virtual.clock import FastLoop
 from labctl.virtual.devices import zcl
 from labctl.virtual.devices.zcl import Frame
 
-RIG: Final = Path(__file__).resolve().parent.parent / "rigs" / "virtual.yaml"
+RIG: Final = Path(__file__).with_name("rig.yaml")
+INVENTORY: Final = Path(__file__).resolve().parent.parent / "inventory.yaml"
 START_S: Final = 1_767_600_000  # 2026-01-05T08:00:00Z, a Monday
 HUB: Final = Eui64("00:0d:6f:00:00:00:00:01")
 ATTACKER: Final = Eui64("00:0d:6f:00:0b:ad:00:01")
@@ -70,6 +76,7 @@ ATTACKERS: Final = (
     DeviceKind.HAND_HELD_TERMINAL,
     DeviceKind.CAD,
     DeviceKind.LOAD_SWITCH,
+    DeviceKind.GAS_METER,
 )
 """What the authorised attacker is, world after world."""
 
@@ -111,7 +118,7 @@ class Figures:
 
 @cache
 def _loaded() -> LoadedRig:
-    return load_rig(RIG)
+    return load_rig(RIG, INVENTORY)
 
 
 @cache
@@ -124,6 +131,15 @@ def _authority() -> LabCertificateAuthority:
     return LabCertificateAuthority.generate(
         _SUITE, Eui64("00:0d:6f:ff:00:00:00:ca"), random.Random(1).randbytes
     )
+
+
+def _image() -> OtaImage:
+    """An image of 1000 octets for devices of manufacturer 0x10EF, type 1 (OTA 6.3.2)."""
+    element = b"\x00\x00" + (1000).to_bytes(4, "little") + random.Random(3).randbytes(1000)
+    head = struct.pack(
+        "<IHHHHHIH32sI", 0x0BEEF11E, 0x0100, 56, 0, 0x10EF, 1, 5, 2, b"fuzz", 56 + len(element)
+    )
+    return parse_image(head + element)
 
 
 def _link_key(eui64: Eui64) -> Secret:
@@ -183,6 +199,7 @@ class World:
         extra = [(ATTACKER, self.attacker), (UNKEYED, DeviceKind.IHD)]
         settings = replace(
             rig,
+            ota=replace(rig.ota, images=(_image(),), simultaneous=2, block_period_ms=50),
             devices=goods
             + tuple(
                 LoggedDevice(eui64=eui64, name=eui64, kind=kind, link_key=_link_key(eui64))
@@ -329,6 +346,8 @@ class World:
         elif what is Kind.RADIO:
             if arrival.whom is not Who.PRETENDER:
                 self.radio.failures[self._device(arrival).nwk] = arrival.pause & 0x07
+        elif what is Kind.LAB:
+            await self._in_the_lab(arrival)
         elif what is Kind.ANNOUNCE:
             self._to_hub(self._device(arrival).announcement())
         elif what is Kind.WAIT and self.loop.time() + arrival.wait_s < self._until_s:
@@ -432,6 +451,56 @@ class World:
         self._costly -= 1
         return self._costly < 0
 
+    async def _in_the_lab(self, arrival: Arrival) -> None:
+        """Somebody in the lab does what the hub lets people do; to both hubs, if it can be read."""
+        turn = arrival.endpoint & 0x0F
+        eui64 = self._device(arrival).eui64
+        words = arrival.data.decode("latin-1")
+        try:
+            if turn < 7:
+                for hub in (self.hub, self._control):
+                    self._publish(hub, turn, words, arrival)
+            elif turn == 7:
+                await self.hub.publisher.notify_image(eui64)
+            elif turn == 8:
+                await self.hub.publisher.upgrade_now(eui64)
+            elif turn == 9:
+                await self.hub.publisher.through_tunnel(eui64, arrival.data)
+            elif turn == 10:
+                await self.hub.offer(arrival.cluster % 300)
+            elif turn == 11 and STRANGER in self.hub.offered:
+                stranger = LoggedDevice(
+                    eui64=STRANGER, name="s", kind=DeviceKind.CAD, link_key=_link_key(STRANGER)
+                )
+                request = PairingRequest(eui64=STRANGER, window_s=60, device=stranger)
+                await self.hub.confirm(request)
+            elif turn == 12 and arrival.whom is not Who.PRETENDER:
+                await self.hub.establish_key(eui64)
+            elif turn == 13 and arrival.pause & 0x07 == 0:
+                await self.hub.update_network_key()
+            elif turn == 14:
+                self.radio.hub.partner_key(PartnerKey(eui64, words[:20]))
+            elif turn == 15:
+                await self.hub.unpair(STRANGER, "it was only a visit")
+        except LabctlError as error:
+            self.figures.refusals[f"lab: {error.what.split(':')[0]}"] += 1
+
+    @staticmethod
+    def _publish(hub: Hub, turn: int, words: str, arrival: Arrival) -> None:
+        publisher = hub.publisher
+        if turn in (0, 1, 2):
+            publisher.message(words, confirm=turn > 0, enhanced=turn > 1, duration_min=turn * 5)
+        elif turn == 3:
+            publisher.cancel_message(arrival.cluster)
+        elif turn == 4:
+            publisher.change_supplier(
+                proposed_id=arrival.cluster, name=words, contact=words, at=START_S + 90_000
+            )
+        elif turn == 5:
+            publisher.event(arrival.cluster, data=arrival.data[:8])
+        else:
+            publisher.meters_changed()
+
     def _to_both(self, packet: Incoming) -> None:
         self._to_hub(packet)
         self._control_radio.hub.packet_received(packet)
@@ -510,7 +579,7 @@ class World:
         self._secrecy.check()
         if self._problems:
             raise Finding("; ".join(self._problems[:5])) from self._cause
-        if self.radio.keys > len(self.devices):
+        if self.radio.keys > len(self.devices) + 1:
             raise Finding(f"the NCP holds {self.radio.keys} keys of {len(self.devices)} devices")
         for good in self.goods:
             if not self.hub.authorised(good.eui64):

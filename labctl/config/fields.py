@@ -266,11 +266,11 @@ def _is_number(text: str) -> bool:
 
 def unique(values: Iterable[Any], *, what: str) -> None:
     """Raise when a value comes twice."""
-    seen: set[Any] = set()
+    seen: list[Any] = []  # no set: what stands in a file at the wrong place may be a mapping
     for value in values:
         if value in seen:
             raise wrong(f"{what} {quote(str(value))} stands here twice")
-        seen.add(value)
+        seen.append(value)
 
 
 def section(value: Any) -> Any:

@@ -108,7 +108,7 @@ class HubUnderAttack(RuleBasedStateMachine):
 
 
 HubUnderAttack.TestCase.settings = settings(
-    max_examples=8,
+    max_examples=5,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
