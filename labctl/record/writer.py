@@ -235,9 +235,10 @@ class Writer:
 
     def _open_pairing(self, device_id: int) -> int | None:
         row = self._db.execute(
-            "SELECT id FROM pairings WHERE device_id = ? AND removed_us IS NULL"
-            " ORDER BY id DESC LIMIT 1",
-            (device_id,),
+            "SELECT p.id FROM pairings p JOIN runs r ON r.id = p.run_id"
+            " WHERE p.device_id = ? AND p.removed_us IS NULL"
+            " AND r.rig = (SELECT rig FROM runs WHERE id = ?) ORDER BY p.id DESC LIMIT 1",
+            (device_id, self.run_id),
         ).fetchone()
         return None if row is None else row[0]
 
