@@ -100,6 +100,9 @@ class Conversation:
             packet.cluster_id,
             frame.sequence,
         )
+        if frame.cluster_specific and not frame.from_server and key not in self._asked:
+            self.own += 1  # the hub as the client of a device: it begins key establishment
+            return
         self._answers(packet, key)
 
     def _answers(self, packet: Outgoing, key: Key) -> None:
