@@ -103,6 +103,25 @@ def test_a_terminate_after_the_confirmation_takes_the_key_back() -> None:
     with_hub(scenario, vault=vault)
 
 
+@pytest.mark.parametrize("status", [*TerminateStatus, TerminateStatus(0x77)])
+def test_each_status_of_a_terminate_is_a_cause_of_its_own(status: TerminateStatus) -> None:
+    async def scenario(bench: Bench) -> None:
+        device = await joined(bench)
+        certificate = IDENTITIES[IHD_EUI64][2].certificate
+        device.command(KE, 0x00, b"\x02\x00\x0b\x10" + certificate, endpoint=1)
+        await bench.settle()
+        terminate(device, status)
+        await bench.settle()
+        outcome, cause = last(bench)
+        assert outcome is JoinOutcome.FAILED
+        assert f"the partner ended it with {status.name}" in cause
+        if status is TerminateStatus.UNKNOWN_ISSUER:
+            assert str(AUTHORITY.issuer) in cause
+        assert bench.radio.keys == {IHD_EUI64: IHD_KEY}
+
+    with_hub(scenario)
+
+
 def test_but_not_from_a_device_that_has_used_the_key() -> None:
     async def scenario(bench: Bench) -> None:
         device = await joined(bench)
