@@ -49,6 +49,7 @@ _DEVICE_ANNOUNCE = 0x0013
 _ALL_ROUTERS = 0xFFFC
 _IEEE_ADDR_REQUEST, _IEEE_ADDR_RESPONSE = 0x0001, 0x8001
 _ADDRESS_TIMEOUT_S = 5.0
+_PIN_AGAIN_S = (0.5, 2.0, 5.0)
 _MOST_WAITING = 16
 """Frames of one unknown sender, and unknown senders, that wait until it is known who they are."""
 
@@ -481,11 +482,17 @@ class EzspCoordinator(Coordinator):
             answered.set_result(None)
 
     async def _pin(self, slot: int, eui64: Eui64, nwk: int) -> None:
-        try:
-            with self._driver():
-                await pin(self._ezsp, slot, eui64, nwk)
-        except RigError as error:
-            _LOGGER.warning("%s", error)
+        for delay_s in (*_PIN_AGAIN_S, None):
+            try:
+                with self._driver():
+                    await pin(self._ezsp, slot, eui64, nwk)
+                return
+            except RigError as error:
+                # The NCP refuses while a message to that entry is under way.
+                if delay_s is None:
+                    _LOGGER.warning("%s", error)
+                    return
+            await asyncio.sleep(delay_s)
 
     def _deliver(self, frame: ReceivedFrame, eui64: Eui64 | None) -> None:
         assert self._listener is not None
