@@ -9,7 +9,7 @@ FUZZ_RUNS ?= 1000000
 FUZZ_SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test lint types pytest benchmark campaign-kill campaign-pairings fuzz fuzz-short clean
+.PHONY: help bench test lint types pytest benchmark campaign-pairings campaign-sixteen campaign-flood fuzz fuzz-short clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -51,6 +51,12 @@ benchmark: $(DEV)  ## ratios of docs/performance.md, each measured in one run
 
 campaign-pairings: $(DEV)  ## 1,000 pairings with random misfortune
 	@$(BIN)/python campaigns/pairings.py
+
+campaign-sixteen: $(DEV)  ## a full device log of all kinds for 24 h of rig time
+	@$(BIN)/python campaigns/sixteen.py
+
+campaign-flood: $(DEV)  ## what 200 requests a second from one CAD cost the others
+	@$(BIN)/python campaigns/flood.py
 
 $(FUZZ): $(DEV) requirements/fuzz.txt
 	@echo "installing atheris ..."
