@@ -10,8 +10,8 @@ import labctl
 
 PACKAGE = Path(labctl.__file__).parent
 
-FOUNDATION = {"errors", "secret", "clock", "events"}
-"""Values without a room of their own: anybody may import them."""
+FOUNDATION = {"errors", "secret", "clock", "events", "files"}
+"""What is without a room of its own: anybody may import it."""
 
 MAY_IMPORT: dict[str, set[str]] = {
     "smart_energy": set(),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from labctl.errors import UsageError
+from labctl.files import replace_file
 from labctl.record.database import open_for_reading, translated
 from labctl.record.queries import find_run, load_run
 from labctl.record.verdict import Limits, assess
@@ -70,18 +69,7 @@ def _replace(target: Path, text: str) -> None:
     """Write a file whole or not at all: somebody may have the old one open."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=".report-", dir=target.parent)
-        try:
-            with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            # mkstemp makes files for the owner alone; a report is for whoever may see the folder.
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(name, 0o666 & ~umask)
-            os.replace(name, target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        replace_file(target, text)
     except OSError as error:
         raise UsageError(
             f"the report cannot be written: {error.strerror or error}",

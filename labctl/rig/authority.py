@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from labctl.errors import ConfigurationError
+from labctl.files import replace_file
 from labctl.secret import Secret
 from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.identity import Identity
@@ -86,14 +87,9 @@ class LabAuthority:
             "authorities": [authority.to_dict() for authority in self._authorities.values()],
             "issued": [_stored(identity) for identity in self._issued.values()],
         }
-        fresh = self._path.with_name(self._path.name + ".new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                json.dump(stored, file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self._path)
+            replace_file(self._path, json.dumps(stored, indent=1), mode=0o600, durable=True)
         except OSError as error:
             raise self._unusable(error.strerror or "it cannot be written") from error
 

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from labctl.errors import ConfigurationError
+from labctl.files import replace_file
 from labctl.meters import Journal, JournalError
 from labctl.meters.entries import DemandSet, Entry, OutageBegan
 
@@ -139,10 +140,8 @@ class JournalFile:
 
     def _rewrite(self) -> None:
         text = self.journal.to_json_lines().encode()
-        fresh = self.path.with_suffix(".new")
         try:
-            fresh.write_bytes(text)
-            os.replace(fresh, self.path)
+            replace_file(self.path, text)
         except OSError as error:
             raise self._unusable(error) from error
         self._kept, self._seen = len(self.journal), len(text)

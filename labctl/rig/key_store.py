@@ -6,16 +6,15 @@ which another stick takes over (GBCS CCS03; R22 4.7.4).
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from labctl.errors import ConfigurationError
 from labctl.events import DeviceKind, PairingMethod
+from labctl.files import replace_file
 from labctl.hub.keys import hashed
 from labctl.hub.vault import (
     Evidence,
@@ -71,7 +70,7 @@ class KeyStore(Vault):
         text = json.dumps(_written(log), indent=1)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _replace(self._path, text)
+            replace_file(self._path, text, mode=0o600, durable=True)
         except OSError as error:
             raise self._unusable(
                 f"it cannot be written: {error.strerror}",
@@ -104,21 +103,6 @@ def for_another_stick(log: KeptLog) -> KeptLog:
             )
         )
     return replace(log, restore=True, devices=tuple(devices), historic=())
-
-
-def _replace(path: Path, text: str) -> None:
-    # mkstemp makes the file 0600 from the start.
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(temporary).unlink()
-        raise
 
 
 def _written(log: KeptLog) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import re
 from pathlib import Path
 
 from labctl.errors import ConfigurationError, UsageError
+from labctl.files import replace_file
 
 PIN_DIGITS = 4
 TRIES = 3
@@ -94,12 +95,9 @@ class Keypad:
 
     def _save(self) -> None:
         content = {"salt": self._salt.hex(), "hash": self._hash.hex(), "wrong": self._wrong}
-        fresh = self._path.with_name(self._path.name + ".new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                json.dump(content, file)
-            fresh.replace(self._path)
+            replace_file(self._path, json.dumps(content), mode=0o600)
         except OSError as error:
             raise ConfigurationError(
                 f"the keypad's memory cannot be written: {error.strerror}", where=str(self._path)

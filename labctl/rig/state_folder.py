@@ -7,11 +7,11 @@ memories of a virtual rig and the rig time at which its last run ended. Files wi
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from pathlib import Path
 
 from labctl.errors import ConfigurationError
+from labctl.files import replace_file
 
 _FOLDER = ".labctl"
 _CLOCK = "clock"
@@ -55,7 +55,8 @@ class StateFolder:
             if 0 <= noted_s <= now_s:
                 return noted_s
         try:
-            path.write_text(f"{now_s}\n")
+            # Half a number would be another instant.
+            replace_file(path, f"{now_s}\n", durable=True)
         except OSError as error:
             raise ConfigurationError(
                 f"the rig's state cannot be kept: {error.strerror}", where=str(path)
@@ -64,10 +65,8 @@ class StateFolder:
 
     def note_rig_time(self, now_us: int) -> None:
         """Remember the rig time. A failure is left to the next note: nothing depends on one."""
-        fresh = self.rig / f"{_CLOCK}.new"
         with contextlib.suppress(OSError):
-            fresh.write_text(f"{now_us}\n")
-            os.replace(fresh, self.rig / _CLOCK)
+            replace_file(self.rig / _CLOCK, f"{now_us}\n")
 
 
 def key_store_path(inventory: Path, rig: str, rig_file: Path, named: str | None) -> Path:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 import random
 import stat
 from collections.abc import Callable
@@ -160,15 +162,21 @@ def test_the_flash_of_another_device_is_not_taken(tmp_path: Path) -> None:
     run(main(), fast=True)
 
 
-def test_a_flash_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_flash_that_cannot_be_written_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hub = a_hub()
-    (tmp_path / ".cad.json.new" / "in the way").mkdir(parents=True)
     device = a_device(hub, flash=tmp_path / "cad.json")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", full)
 
     async def main() -> None:
         told: list[dict[str, object]] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
-        with pytest.raises(ConfigurationError, match="flash"):
+        with pytest.raises(ConfigurationError, match="No space left"):
             await device.run()
         assert len(told) == 1
 

@@ -7,12 +7,12 @@ leaves the old or the new one.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from labctl.errors import ConfigurationError
+from labctl.files import replace_file
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.node import NodeState, Role
 
@@ -84,14 +84,9 @@ class Flash:
         if self._path is None:
             self._kept = text
             return
-        fresh = self._path.with_name(f".{self._path.name}.new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            fresh.unlink(missing_ok=True)
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(text)
-            os.replace(fresh, self._path)
+            replace_file(self._path, text, mode=0o600)
         except OSError as error:
             raise self._unusable(f"it cannot be written: {error.strerror}") from error
 

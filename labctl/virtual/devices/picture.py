@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from labctl.errors import ConfigurationError
+from labctl.files import replace_file
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.devices.payloads import PublishPrice
 from labctl.virtual.devices.screen import MeterReadout, Screen
@@ -177,12 +177,9 @@ def picture_path(flash: Path) -> Path:
 
 def keep(path: Path, shown: Picture) -> None:
     """Replace the picture. Raise `ConfigurationError` when it cannot be written."""
-    fresh = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(json.dumps(shown))
-        os.replace(fresh, path)
+        replace_file(path, json.dumps(shown), mode=0o600)
     except OSError as error:
         raise ConfigurationError(
             f"a virtual device's screen cannot be kept: {error.strerror}",

@@ -8,15 +8,13 @@ so an old counter in the file is never one that was used on the air already.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from labctl.errors import ConfigurationError
+from labctl.files import replace_file
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.node import NodeState, Role
 
@@ -160,26 +158,10 @@ class Flash:
             return
         text = json.dumps(self._contents.to_json(), indent=1)
         try:
-            self._replace(self._path, text, durable=durable)
+            replace_file(self._path, text, mode=0o600, durable=durable)
         except OSError as error:
             raise ConfigurationError(
                 f"the NCP's state cannot be written: {error.strerror}",
                 where=str(self._path),
                 mend="is the directory there, and may it be written to?",
             ) from error
-
-    @staticmethod
-    def _replace(path: Path, text: str, *, durable: bool) -> None:
-        # mkstemp makes the file 0600 from the start: it holds keys.
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                if durable:
-                    file.flush()
-                    os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                Path(temporary).unlink()
-            raise
