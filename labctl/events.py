@@ -112,6 +112,39 @@ class Verdict(enum.StrEnum):
     INFRASTRUCTURE_ERROR = "infrastructure-error"
 
 
+class AirtimeState(enum.StrEnum):
+    """Where a sub-GHz bearer stands against the limits of its airtime in an hour (R22 annex D).
+
+    OFF: nothing is counted. SUSPENDED: the regulated limit is reached and the radio is silent.
+    """
+
+    OFF = "off"
+    NORMAL = "normal"
+    LIMITED = "limited"
+    CRITICAL = "critical"
+    SUSPENDED = "suspended"
+
+
+class AirtimeSource(enum.StrEnum):
+    """Who counted the airtime: labctl from the lengths of frames, or the radio's firmware."""
+
+    COMPUTED = "computed"
+    FIRMWARE = "firmware"
+
+
+class LinkSource(enum.StrEnum):
+    """How it became known how well the hub is heard by a device."""
+
+    MGMT_LQI = "mgmt-lqi"
+    """The device's neighbour table, asked for with Mgmt_Lqi_req (R22 2.4.3.3.2)."""
+    DIAGNOSTICS = "diagnostics"
+    """LastMessageLQI and LastMessageRSSI of the device's Diagnostics cluster (0x0B05)."""
+    NEIGHBOUR = "neighbour"
+    """The costs in the hub's own neighbour table; the outgoing one is what the device told."""
+    LINK_POWER = "link-power"
+    """A Link Power Delta command of the device (R22 annex D)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """Something that happened at `at_us` (UTC microseconds since the epoch)."""
@@ -319,6 +352,142 @@ class Note(Event):
     severity: Severity = Severity.INFO
     eui64: str | None = None
     detail: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkReport(Event):
+    """How well a device hears the hub's bearer `radio`, as the device or a neighbour table tells.
+
+    What the source does not tell is None. `lqi` (0 to 255) is the *device's* radio's, on a scale
+    of its own. Costs are of R22 3.6.3.1, 1 to 7, 0 for unknown: `in_cost` of frames from the
+    device, `out_cost` of frames to it. `power_delta_db` is how much stronger (or, below 0, weaker)
+    the device asks the hub to send. `mac_retries` is its AverageMACRetryPerAPSMessageSent.
+    """
+
+    eui64: str
+    radio: str
+    source: LinkSource
+    lqi: int | None = None
+    rssi_dbm: int | None = None
+    in_cost: int | None = None
+    out_cost: int | None = None
+    power_delta_db: int | None = None
+    mac_retries: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deliveries(Event):
+    """Unicasts from the hub to a device over `radio` since the last such event about the two.
+
+    `delivered` of the `attempts` were acknowledged, retries of MAC and APS included: a share of
+    less than one is loss that the retries could not hide. `retries` is how often the MAC sent
+    again, None where the radio does not tell.
+    """
+
+    eui64: str
+    radio: str
+    attempts: int
+    delivered: int
+    retries: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseSample(Event):
+    """The level on a channel, from an energy scan: the noise floor, or whoever sent meanwhile."""
+
+    radio: str
+    page: int
+    channel: int
+    level_dbm: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AirtimeSample(Event):
+    """How long a bearer, or one device on it, was on the air in the last hour.
+
+    `eui64` is None for the hub itself. The limits and the state are of the same party. `next_state`
+    is what is reached in `next_state_in_s` if traffic goes on as it does now; both are None when it
+    stays as it is.
+    """
+
+    radio: str
+    airtime_us: int
+    limited_us: int
+    critical_us: int
+    regulated_us: int
+    state: AirtimeState
+    source: AirtimeSource
+    eui64: str | None = None
+    next_state: AirtimeState | None = None
+    next_state_in_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DutyCycleChanged(Event):
+    """The hub's airtime on a bearer crossed a limit, in either direction."""
+
+    radio: str
+    state: AirtimeState
+    before: AirtimeState | None = None
+    airtime_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspended(Event):
+    """The hub told a device to send no ZCL commands for so many minutes (cluster 0x070B)."""
+
+    eui64: str
+    radio: str
+    minutes: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed(Event):
+    """A suspended device may send again: its time is over, or the hub told it so (0 minutes)."""
+
+    eui64: str
+    radio: str
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelMoved(Event):
+    """A bearer is on another channel from now on; `cause` says what made the hub move it."""
+
+    radio: str
+    from_page: int
+    from_channel: int
+    to_page: int
+    to_channel: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BandUse(Event):
+    """Which band a device is on, which it could have been on, and a sentence that says why.
+
+    `could` are the bands that device and hub both have and on which they can hear each other, as
+    far as is known; `used` is normally one of them.
+    """
+
+    eui64: str
+    used: Band
+    could: tuple[Band, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityExceeded(Event):
+    """A device made one high-bandwidth sub-GHz link more than the hub has to offer.
+
+    `links` counts them all, this one included; a read every 10 s or more often makes one.
+    """
+
+    eui64: str
+    radio: str
+    links: int
+    limit: int
 
 
 Subscriber = Callable[[Event], None]
