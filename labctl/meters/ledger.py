@@ -104,7 +104,8 @@ class Ledger:
             first_s = self._epoch_day * DAY_S
             tariff = self._plan.tariff_at(first_s)
             block = 1 if tariff and tariff.blocks else 0
-            days.append(Totals({(1, block): self._register(first_s)}, 0, self._standing(first_s)))
+            standing = self._plan.standing_charge(first_s)
+            days.append(Totals({(1, block): self._register(first_s)}, 0, standing))
         known = min(self._epoch_day + len(days) - 1, day)
         totals = days[known - self._epoch_day]
         settled = self._settled()
@@ -114,7 +115,7 @@ class Ledger:
             totals = Totals(
                 totals.amounts,
                 totals.cost,
-                totals.standing + self._standing(end_s),
+                totals.standing + self._plan.standing_charge(end_s),
                 totals.used,
                 totals.period_s,
             )
@@ -128,10 +129,6 @@ class Ledger:
         if entries > self._entries:
             self.forget(self._plan.entered_s(self._entries))
             self._entries = entries
-
-    def _standing(self, midnight_s: int) -> int:
-        tariff = self._plan.tariff_at(midnight_s)
-        return tariff.standing_charge if tariff else 0
 
     def _advance(self, totals: Totals, start_s: int, end_s: int) -> Totals:
         """The totals at `end_s`, from those at `start_s` of the same day."""

@@ -41,6 +41,11 @@ class Plan:
         self._read()
         return self._tariffs[self._index(utc_s)][2]
 
+    def standing_charge(self, midnight_s: int) -> int:
+        """What is due at a UTC midnight, 10^-5 pounds; 0 without a tariff."""
+        tariff = self.tariff_at(midnight_s)
+        return tariff.standing_charge if tariff else 0
+
     def announced(self, utc_s: int) -> tuple[Tariff, ...]:
         """The tariffs announced by an instant that start after it, the next first."""
         self._read()

@@ -66,7 +66,7 @@ class Works:
             wh_per_unit=wh_per_unit,
         )
         self.timeline.cost = self.ledger.cost
-        self.timeline.standing = self._standing
+        self.timeline.standing = self.plan.standing_charge
         self.timeline.on_change = self.ledger.forget
 
     def delivered(self, utc_s: int) -> int:
@@ -112,10 +112,6 @@ class Works:
             before = self._start + self.timeline.delivered_by(middle * HALF_HOUR_S) < 0
             low, high = (middle, high) if before else (low, middle)
         return low * HALF_HOUR_S
-
-    def _standing(self, midnight_s: int) -> int:
-        tariff = self.plan.tariff_at(midnight_s)
-        return tariff.standing_charge if tariff else 0
 
 
 def _history_start(origin_s: int) -> int:
