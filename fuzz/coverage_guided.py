@@ -59,6 +59,7 @@ with atheris.instrument_imports(include=_INSTRUMENTED[target_name]):
     import fuzz.world
     from fuzz import mutator, seeds
     from fuzz.arrivals import decode, encode
+    from fuzz.entry import chosen
     from fuzz.finding import Finding
 
 WORLD_LASTS: Final = 20_000
@@ -198,7 +199,7 @@ class OctetsTarget:
         if not octets:
             return
         self.executions += 1
-        entry = self._table[octets[0] % len(self._table)]
+        entry = chosen(self._table, octets)
         try:
             entry.decode(octets[1:])
         except Exception:

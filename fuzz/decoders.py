@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any, Final
 
 from fuzz import crypto
+from fuzz.entry import Entry, once_more
 from fuzz.finding import Finding
 from labctl.hub import binding
 from labctl.hub import frames as hub_frames
@@ -43,15 +43,6 @@ from labctl.virtual.ncp.commands import table as commands
 _OWN: Final = Eui64("00:0d:6f:00:00:00:00:01")
 _PARTNER: Final = Eui64("00:0d:6f:00:00:00:00:02")
 _EUI: Final = bytes(range(8))
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A decoder: raises only what is a finding. `samples` are octets that it takes."""
-
-    name: str
-    decode: Callable[[bytes], None]
-    samples: Sequence[bytes]
 
 
 def _entry(
@@ -346,19 +337,5 @@ def _line(octets: bytes) -> None:
         raise Finding(f"the link keeps {kept} octets of an unfinished frame")
 
 
-def main(arguments: list[str]) -> int:
-    """Decode a file that a fuzzer wrote down."""
-    if len(arguments) != 1:
-        print(__doc__, file=sys.stderr)
-        return 2
-    octets = Path(arguments[0]).read_bytes()
-    entries = table()
-    entry = entries[octets[0] % len(entries)]
-    print(f"{entry.name}: {octets[1:].hex()}")
-    entry.decode(octets[1:])
-    print("nothing found")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(once_more(sys.argv[1:], table(), __doc__))

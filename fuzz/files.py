@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from fuzz.decoders import Entry
+from fuzz.entry import Entry, once_more
 from fuzz.finding import Finding
 from labctl.config.access_file import inspect_access
 from labctl.config.loading import inspect_inventory, inspect_rig
@@ -152,19 +152,5 @@ _CSV: Final = (
 )
 
 
-def main(arguments: list[str]) -> int:
-    """Load a file that a fuzzer wrote down."""
-    if len(arguments) != 1:
-        print(__doc__, file=sys.stderr)
-        return 2
-    octets = Path(arguments[0]).read_bytes()
-    entries = table()
-    entry = entries[octets[0] % len(entries)]
-    print(f"{entry.name}: {octets[1:]!r}")
-    entry.decode(octets[1:])
-    print("nothing found")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(once_more(sys.argv[1:], table(), __doc__, repr))

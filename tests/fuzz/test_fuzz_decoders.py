@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fuzz import decoders, files
-from fuzz.decoders import Entry
+from fuzz.entry import Entry, chosen, once_more
 from fuzz.files import _edited, _told
 from fuzz.finding import Finding
 
@@ -67,3 +68,20 @@ def test_the_checks_of_decoders_and_loaders_can_fail() -> None:
         decoders._entry("x", lambda o: o, (), b"", encode=lambda o: o + b"!").decode(b"octets")
     with pytest.raises(Finding, match="install code"):
         _told(["the code 83FED3407A939723 A5C639B26916D505C3B5 is wrong"], b"")
+
+
+def test_what_a_fuzzer_wrote_down_is_decoded_once_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decoded: list[tuple[str, bytes]] = []
+    table = [Entry(name, lambda o, n=name: decoded.append((n, o)), ()) for name in ("a", "b")]
+    path = tmp_path / "found.octets"
+    path.write_bytes(b"\x03\x0a\xff")
+    assert once_more([str(path)], table, "the usage") == 0
+    assert decoded == [("b", b"\x0a\xff")]
+    assert capsys.readouterr().out == "b: 0aff\nnothing found\n"
+    assert once_more([str(path)], table, "the usage", repr) == 0
+    assert "b: b'\\n\\xff'" in capsys.readouterr().out
+    assert once_more([], table, "the usage") == 2
+    assert capsys.readouterr().err == "the usage\n"
+    assert chosen(table, b"\x04").name == "a"
