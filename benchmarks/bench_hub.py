@@ -64,18 +64,20 @@ class Sink(Coordinator):
 
     async def start(
         self, settings: NetworkSettings, endpoints: Sequence[EndpointDescriptor]
-    ) -> RadioState:
-        return RadioState(
-            name="sink",
-            driver="ezsp",
-            path="none",
-            eui64=HUB,
-            band=Band.GHZ_2_4,
-            page=0,
-            channel=20,
-            pan_id=1,
-            extended_pan_id=HUB,
-            resumed=True,
+    ) -> tuple[RadioState, ...]:
+        return (
+            RadioState(
+                name="sink",
+                driver="ezsp",
+                path="none",
+                eui64=HUB,
+                band=Band.GHZ_2_4,
+                page=0,
+                channel=20,
+                pan_id=1,
+                extended_pan_id=HUB,
+                resumed=True,
+            ),
         )
 
     async def stop(self) -> None:
@@ -90,7 +92,9 @@ class Sink(Coordinator):
     async def link_keys(self) -> dict[Eui64, Secret]:
         return {CAD: Secret(bytes(range(16)))}  # established: not the install code's
 
-    async def install_link_key(self, eui64: Eui64, key: Secret) -> None:
+    async def install_link_key(
+        self, eui64: Eui64, key: Secret, *, bearer: int | None = None
+    ) -> None:
         pass
 
     async def erase_link_key(self, eui64: Eui64) -> None:

@@ -44,20 +44,23 @@ class FuzzRadio(Coordinator):
 
     async def start(
         self, settings: NetworkSettings, endpoints: Sequence[EndpointDescriptor]
-    ) -> RadioState:
+    ) -> tuple[RadioState, ...]:
         """Up at once, on a network that was formed just now."""
         self.endpoints = endpoints
-        return RadioState(
-            name="fuzz",
-            driver="ezsp",
-            path="fuzz",
-            eui64=self._own,
-            band=settings.band,
-            page=settings.page,
-            channel=settings.channel,
-            pan_id=0x1234,
-            extended_pan_id=self._own,
-            resumed=False,
+        return tuple(
+            RadioState(
+                name="fuzz",
+                driver="ezsp",
+                path="fuzz",
+                eui64=self._own,
+                band=phy.channel.band,
+                page=phy.channel.page,
+                channel=phy.channel.number,
+                pan_id=0x1234,
+                extended_pan_id=self._own,
+                resumed=False,
+            )
+            for phy in settings.phys
         )
 
     async def stop(self) -> None:

@@ -7,7 +7,7 @@ would give a device two replies.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -77,7 +77,13 @@ def parse_announce(data: bytes) -> Announce | None:
 class BindingTable:
     """The hub's bindings. A device may bind the hub's servers to itself and to nobody else."""
 
-    def __init__(self, own: Eui64, endpoints: Mapping[int, Endpoint], limit: int) -> None:
+    def __init__(
+        self,
+        own: Callable[[Eui64], Eui64],
+        endpoints: Mapping[int, Endpoint],
+        limit: int,
+    ) -> None:
+        """`own` tells which address of the hub a device knows it by."""
         self._own = own
         self._endpoints = endpoints
         self._limit = limit
@@ -107,7 +113,7 @@ class BindingTable:
         elif not authorised:
             status, refusal = NOT_AUTHORIZED, "binding request before key establishment"
         elif cluster_id == MGMT_BIND:
-            return self._list(sequence, body)
+            return self._list(sequence, body, sender)
         else:
             status, refusal = self._bind(cluster_id, body, sender)
         return ZdoAnswer(cluster_id | RESPONSE, bytes((sequence, status)), status, refusal)
@@ -119,7 +125,7 @@ class BindingTable:
         if mode != _UNICAST:
             return NOT_SUPPORTED, "the hub does not bind to groups"
         binding = Binding(endpoint, cluster, Eui64.from_little_endian(partner), partner_endpoint)
-        if Eui64.from_little_endian(source) != self._own:
+        if Eui64.from_little_endian(source) != self._own(sender):
             return NOT_SUPPORTED, "the binding's source is not the hub"
         if binding.partner != sender:
             return NOT_AUTHORIZED, f"binding on behalf of {binding.partner}"
@@ -139,14 +145,14 @@ class BindingTable:
             self._bindings[binding] = None
         return SUCCESS, ""
 
-    def _list(self, sequence: int, body: bytes) -> ZdoAnswer:
+    def _list(self, sequence: int, body: bytes, sender: Eui64) -> ZdoAnswer:
         start = body[0] if body else 0
         entries = list(self._bindings)
         page = entries[start : start + _PAGE]
         data = bytes((sequence, SUCCESS, min(len(entries), 255), start, len(page)))
         for binding in page:
             data += _BIND.pack(
-                self._own.little_endian,
+                self._own(sender).little_endian,
                 binding.endpoint,
                 binding.cluster_id,
                 _UNICAST,

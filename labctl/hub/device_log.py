@@ -87,6 +87,8 @@ class Device:
     sleepy: bool = False
     evidence: Evidence | None = None
     nwk: int | None = None
+    bearer: int | None = None
+    """What it was last heard on, as the coordinator counts."""
     endpoint: int | None = None
     identified: bool = False
 
@@ -260,8 +262,9 @@ class DeviceLog:
 
     # -- addresses --------------------------------------------------------------------------------
 
-    def moved(self, device: Device, nwk: int) -> None:
-        """Note a device's short address, and take it from whoever had it before."""
+    def moved(self, device: Device, nwk: int, bearer: int) -> None:
+        """Note a device's address and bearer, and take the address from whoever had it before."""
+        device.bearer = bearer
         if device.nwk == nwk:
             return
         if device.nwk is not None and self._by_nwk.get(device.nwk) is device:

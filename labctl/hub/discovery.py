@@ -9,7 +9,7 @@ from typing import Final
 
 from labctl.errors import RigError
 from labctl.hub.device_log import Device
-from labctl.radio.coordinator import Coordinator, Incoming, Outgoing
+from labctl.radio.coordinator import Coordinator, Incoming, Outgoing, short_address
 from labctl.smart_energy.clusters import SMART_ENERGY_PROFILE
 
 MATCH_DESC: Final = 0x0006
@@ -50,7 +50,9 @@ class Discovery:
             destination_endpoint=0,
             cluster_id=MATCH_DESC,
             profile_id=0,
-            data=_REQUEST.pack(sequence, device.nwk, SMART_ENERGY_PROFILE, 1, cluster_id, 0),
+            data=_REQUEST.pack(
+                sequence, short_address(device.nwk), SMART_ENERGY_PROFILE, 1, cluster_id, 0
+            ),
         )
         try:
             await self._coordinator.send(request)

@@ -12,6 +12,7 @@ from labctl.errors import ConfigurationError, DeliveryError, RigError
 from labctl.events import EventBus, RadioLost, Severity
 from labctl.hub import binding, causes
 from labctl.hub import frames as zcl
+from labctl.hub.bearers import Bearers
 from labctl.hub.binding import BindingTable
 from labctl.hub.chores import Chores
 from labctl.hub.device_log import Device, DeviceLog, KeyState
@@ -30,7 +31,7 @@ from labctl.hub.pairings import Pairings
 from labctl.hub.publisher import Publisher
 from labctl.hub.reads import ReadBook
 from labctl.hub.reporter import Reporter
-from labctl.hub.settings import HubSettings, PairingRequest
+from labctl.hub.settings import HubSettings, LoggedDevice, PairingRequest
 from labctl.hub.trust_centre import TrustCentre
 from labctl.hub.vault import KeptLog, Vault
 from labctl.hub.zcl import Dispatcher
@@ -44,6 +45,7 @@ from labctl.radio.coordinator import (
     Outgoing,
     PartnerKey,
     RadioState,
+    short_address,
 )
 from labctl.smart_energy.cbke import Identity
 from labctl.smart_energy.disagreements import USUAL, DeviceSettings
@@ -89,9 +91,10 @@ class Hub(CoordinatorListener):
         self._bus = bus
         self._clock = clock
         self._identity_source = identities
-        self._identities: dict[int, Identity] = {}
+        self._identities: dict[Eui64, Mapping[int, Identity]] = {}
+        """The hub's certificates, by the address of the radio that they are for."""
         if not callable(identities):
-            self._identities = _of_suites(identities, settings.suites)
+            _of_suites(identities, settings.suites)
         self._random_octets = random_octets
         self._reporter = Reporter(bus, clock)
         self._chores = Chores(self._task_failed)
@@ -103,6 +106,7 @@ class Hub(CoordinatorListener):
         self._keys = Keys(coordinator, self._log)
         self._known = {device.eui64: device for device in settings.devices}
         for logged in settings.devices:
+            _demand_suites(logged, settings.suites)
             self._log.declare(logged)
         self._inboxes: dict[str, Inbox] = {}
         try:
@@ -131,7 +135,7 @@ class Hub(CoordinatorListener):
             served=self._served,
             treated=self._treated,
         )
-        self._radio: RadioState | None = None
+        self._bearers: Bearers | None = None
         self._lost = False
 
     # -- life -------------------------------------------------------------------------------------
@@ -141,15 +145,16 @@ class Hub(CoordinatorListener):
         self._coordinator.listen(self)
         descriptors = [endpoint.descriptor for endpoint in self._endpoints.values()]
         kept = self._log.load()
-        radio = await self._coordinator.start(_network(self._settings.network, kept), descriptors)
+        states = await self._coordinator.start(_network(self._settings.network, kept), descriptors)
         try:
-            await self._take_over(radio, kept)
+            await self._take_over(Bearers(states), kept)
         except BaseException:
             await self._coordinator.stop()
             raise
 
-    async def _take_over(self, radio: RadioState, kept: KeptLog) -> None:
+    async def _take_over(self, bearers: Bearers, kept: KeptLog) -> None:
         """Everything that has to wait for the radio's address."""
+        radio = bearers.first
         arithmetics: Arithmetics = HostArithmetics(self._random_octets)
         in_radio = await radio_identities(
             self._coordinator, self._settings.key_engine, self._settings.suites, radio.name
@@ -157,22 +162,13 @@ class Hub(CoordinatorListener):
         if in_radio is not None:
             assert self._coordinator.key_engine is not None  # whose certificates these are
             arithmetics = RadioArithmetics(self._coordinator.key_engine)
-            self._identities = dict(in_radio)
-        elif callable(self._identity_source):
-            offered = self._identity_source(radio.eui64)
-            self._identities = _of_suites(offered, self._settings.suites)
-        for suite, identity in self._identities.items():
-            if identity.subject != radio.eui64:
-                raise ConfigurationError(
-                    f"the suite {suite} certificate is of {identity.subject}, "
-                    f"the radio is {radio.eui64}",
-                    where=radio.name,
-                    mend="use the certificate of this radio, or let the lab CA issue one",
-                )
+            self._identities = {radio.eui64: dict(in_radio)}
+        else:
+            self._identities = {state.eui64: self._certificates_of(state) for state in bearers}
         eviction = Eviction(self._coordinator, self._keys, self._reporter, self._chores)
         self._trust_centre = TrustCentre(
             log=self._log,
-            book=JoinBook(self._bus, self._clock, radio),
+            book=JoinBook(self._bus, self._clock, bearers),
             eviction=eviction,
             keys=self._keys,
             coordinator=self._coordinator,
@@ -181,11 +177,13 @@ class Hub(CoordinatorListener):
             patience=self._settings.patience,
             authorised=self._got_in,
         )
-        self._bindings = BindingTable(radio.eui64, self._endpoints, self._settings.bindings_limit)
+        self._bindings = BindingTable(
+            self._own_address, self._endpoints, self._settings.bindings_limit
+        )
         self.publisher.start(self._bindings)
         self._key_establishments = KeyEstablishments(
-            identities=self._identities,
-            own=radio.eui64,
+            identities=lambda device: self._identities[bearers.of(device).eui64],
+            own=lambda device: bearers.of(device).eui64,
             arithmetics=arithmetics,
             coordinator=self._coordinator,
             keys=self._keys,
@@ -194,6 +192,8 @@ class Hub(CoordinatorListener):
             chores=self._chores,
             patience=self._settings.patience,
             enqueue=partial(self._enqueue, droppable=False),
+            treated=self._treated,
+            practices=self._dispatcher.practices,
         )
         self._pairings = Pairings(
             settings=self._settings,
@@ -222,7 +222,8 @@ class Hub(CoordinatorListener):
             )
         self._log.belongs_to(radio.eui64, radio.extended_pan_id)
         resumption = await self._keys.resume(swapped=swapped)
-        self._reporter.radio_up(radio)
+        for state in bearers:
+            self._reporter.radio_up(state)
         if swapped:
             self._reporter.note(
                 "trust-centre-swapped", Severity.WARNING, before=kept.hub, now=radio.eui64
@@ -230,7 +231,7 @@ class Hub(CoordinatorListener):
         for device in self._log:
             nwk = self._coordinator.address_of(device.eui64)
             if nwk is not None:
-                self._log.moved(device, nwk)
+                self._log.moved(device, nwk, self._coordinator.bearer_of(device.eui64))
         for device in resumption.restored:
             self._reporter.note("key-restored", eui64=device.eui64, state=device.key.value)
         for device in self._log:
@@ -242,11 +243,32 @@ class Hub(CoordinatorListener):
         for device in self._log:
             if device.key is KeyState.UNPROVEN:
                 self._trust_centre.unproven(device)
-        self._radio = radio
+        self._bearers = bearers
+
+    def _certificates_of(self, radio: RadioState) -> Mapping[int, Identity]:
+        """Raise `ConfigurationError` unless there is one of each suite, made for this radio."""
+        source = self._identity_source
+        offered = source(radio.eui64) if callable(source) else source
+        identities = _of_suites(offered, self._settings.suites)
+        for suite, identity in identities.items():
+            if identity.subject != radio.eui64:
+                raise ConfigurationError(
+                    f"the suite {suite} certificate is of {identity.subject}, "
+                    f"the radio is {radio.eui64}",
+                    where=radio.name,
+                    mend="use the certificate of this radio, or let the lab CA issue one",
+                )
+        return identities
+
+    def _own_address(self, partner: Eui64) -> Eui64:
+        """The address that a device knows the hub by."""
+        assert self._bearers is not None  # bindings are made over a running radio
+        device = self._log.get(partner)
+        return self._bearers.first.eui64 if device is None else self._bearers.of(device).eui64
 
     async def stop(self) -> None:
         """End joins and windows, and stop the radio. Safe to call twice."""
-        running, self._radio = self._radio is not None and not self._lost, None
+        running, self._bearers = self._bearers is not None and not self._lost, None
         try:
             await self._chores.cancel()
             if running:
@@ -266,10 +288,15 @@ class Hub(CoordinatorListener):
 
     @property
     def radio(self) -> RadioState:
-        """The radio as it runs. Raises `RigError` before `start` and after `stop`."""
-        if self._radio is None:
+        """The hub's own radio as it runs. Raises `RigError` before `start` and after `stop`."""
+        return self.bearers.first
+
+    @property
+    def bearers(self) -> Bearers:
+        """What frames go over. Raises `RigError` before `start` and after `stop`."""
+        if self._bearers is None:
             raise RigError("the hub is not running")
-        return self._radio
+        return self._bearers
 
     def authorised(self, eui64: Eui64) -> bool:
         """Whether a device holds an established link key: then it needs no pairing."""
@@ -289,8 +316,7 @@ class Hub(CoordinatorListener):
         described, `UsageError` without a consent reference where one is demanded, `RigError` when
         the log is full or the radio fails. Each refusal is recorded too.
         """
-        if self._radio is None:
-            raise RigError("the hub is not running")
+        self.bearers  # noqa: B018 - raises when there are none
         await self._pairings.pair(request)
         self.publisher.device_log_changed()
 
@@ -299,7 +325,7 @@ class Hub(CoordinatorListener):
 
         Whoever tries and is not listed is noted (`joiner-offered`) and in `offered`.
         """
-        self.radio  # noqa: B018 - raises when there is none
+        self.bearers  # noqa: B018 - raises when there are none
         await self._pairings.offer(seconds)
 
     @property
@@ -330,7 +356,7 @@ class Hub(CoordinatorListener):
 
         Devices that missed it come back by an unsecured rejoin. Raises `RigError`.
         """
-        self.radio  # noqa: B018 - raises when there is none
+        self.bearers  # noqa: B018 - raises when there are none
         await self._network_key.run()
 
     def device_log(self) -> DeviceLog:
@@ -348,8 +374,8 @@ class Hub(CoordinatorListener):
 
     def packet_received(self, packet: Incoming) -> None:
         """A packet arrived. Never raises, whatever is in it."""
-        radio = self._radio
-        if radio is None:
+        bearers = self._bearers
+        if bearers is None:
             return
         device = self._sender(packet)
         if device is None:
@@ -358,7 +384,7 @@ class Hub(CoordinatorListener):
         now_us = self._clock.now_us()
         self.publisher.tallies.heard(packet)
         if not packet.broadcast:
-            self._reporter.sample(device, packet, radio, now_us)
+            self._reporter.sample(device, packet, bearers[packet.bearer], now_us)
         if packet.profile_id != _ZDO_PROFILE:
             device.endpoint = packet.source_endpoint
         elif packet.cluster_id == binding.DEVICE_ANNOUNCE:
@@ -371,19 +397,19 @@ class Hub(CoordinatorListener):
 
     def join_seen(self, join: JoinSeen) -> None:
         """The NCP dealt with a joiner."""
-        if self._radio is not None:
+        if self._bearers is not None:
             self._trust_centre.join_seen(join)
             self._pairings.join_seen(join)
 
     def device_left(self, eui64: Eui64, nwk: int) -> None:
         """A device left the network."""
         device = self._log.get(eui64)
-        if device is not None and self._radio is not None:
+        if device is not None and self._bearers is not None:
             self._trust_centre.left(device)
 
     def partner_key(self, request: PartnerKey) -> None:
         """Two devices asked the NCP for a link key between them."""
-        if self._radio is None:
+        if self._bearers is None:
             return
         if request.refusal:
             self._reporter.refused(
@@ -394,29 +420,33 @@ class Hub(CoordinatorListener):
 
     def connection_lost(self, cause: str) -> None:
         """The radio is gone: infrastructure, and the end of whatever was under way."""
-        if self._lost or self._radio is None:
+        if self._lost or self._bearers is None:
             return
         self._lost = True
-        self._bus.emit(RadioLost(at_us=self._clock.now_us(), name=self._radio.name, cause=cause))
+        name = self._bearers.first.name
+        self._bus.emit(RadioLost(at_us=self._clock.now_us(), name=name, cause=cause))
         self._trust_centre.radio_lost(cause)
 
     def _sender(self, packet: Incoming) -> Device | None:
         if packet.eui64 is None:
             return self._log.at(packet.nwk)
         device = self._log.get(packet.eui64)
-        if device is not None and device.nwk != packet.nwk:
-            self._log.moved(device, packet.nwk)
+        if device is not None and (device.nwk != packet.nwk or device.bearer != packet.bearer):
+            self._log.moved(device, packet.nwk, packet.bearer)
         return device
 
     def _announced(self, device: Device, packet: Incoming) -> None:
         """A device may announce itself and nobody else."""
         announce = binding.parse_announce(packet.data)
-        if announce is None or (announce.eui64, announce.nwk) != (device.eui64, packet.nwk):
+        if announce is None or (announce.eui64, announce.nwk) != (
+            device.eui64,
+            short_address(packet.nwk),
+        ):
             cause = "malformed Device_annce" if announce is None else "Device_annce of another"
             self._reporter.refused(device.eui64, "zdo", cause, packet=packet)
             return
         device.sleepy = not announce.capability & _RX_ON_WHEN_IDLE
-        self._trust_centre.announced(device, announce.nwk)
+        self._trust_centre.announced(device)
 
     def _refuse_stranger(self, packet: Incoming) -> None:
         if packet.broadcast:
@@ -536,6 +566,16 @@ def _of_suites(identities: Mapping[int, Identity], suites: Sequence[int]) -> dic
             mend="give a certificate for each of hub.suites, or use the lab CA",
         )
     return {suite: identities[suite] for suite in suites}
+
+
+def _demand_suites(device: LoggedDevice, suites: Sequence[int]) -> None:
+    """What is on offer to a device must be among what the hub has."""
+    missing = [suite for suite in device.settings.suites or () if suite not in suites]
+    if missing:
+        raise ConfigurationError(
+            f"suite {missing[0]} is to be on offer to {device.name}, and the hub does not have it",
+            mend="name it in hub.suites, or leave it out of the device's settings",
+        )
 
 
 def _numbers(endpoints: Mapping[int, Endpoint]) -> dict[str, int]:

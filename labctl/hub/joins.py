@@ -13,7 +13,8 @@ from labctl.events import (
     Step,
     StepStatus,
 )
-from labctl.radio.coordinator import RadioState
+from labctl.hub.bearers import Bearers
+from labctl.radio.coordinator import short_address
 from labctl.smart_energy.eui64 import Eui64
 
 
@@ -63,17 +64,24 @@ class JoinRow:
 class JoinBook:
     """Numbers the attempts of a run."""
 
-    def __init__(self, bus: EventBus, clock: Clock, radio: RadioState) -> None:
+    def __init__(self, bus: EventBus, clock: Clock, bearers: Bearers) -> None:
         self.emit = bus.emit
         self.now_us = clock.now_us
-        self._radio = radio
+        self._bearers = bearers
         self._count = 0
 
     def start(
-        self, eui64: Eui64, kind: JoinKind, *, nwk: int | None = None, parent: int | None = None
+        self,
+        eui64: Eui64,
+        kind: JoinKind,
+        *,
+        nwk: int | None = None,
+        parent: int | None = None,
+        bearer: int | None = None,
     ) -> JoinRow:
-        """Begin a row."""
+        """Begin a row. `bearer` is None when nothing was heard."""
         self._count += 1
+        radio = self._bearers[bearer or 0]
         row = JoinRow(self, self._count, eui64, kind)
         self.emit(
             JoinStarted(
@@ -81,11 +89,11 @@ class JoinBook:
                 join=row.number,
                 eui64=eui64,
                 kind=kind,
-                band=self._radio.band,
-                page=self._radio.page,
-                channel=self._radio.channel,
-                nwk=nwk,
-                parent_nwk=parent,
+                band=radio.band,
+                page=radio.page,
+                channel=radio.channel,
+                nwk=None if nwk is None else short_address(nwk),
+                parent_nwk=None if parent is None else short_address(parent),
             )
         )
         return row

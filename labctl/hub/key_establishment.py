@@ -24,6 +24,7 @@ from labctl.hub.key_engine import Arithmetics
 from labctl.hub.key_failures import Failures
 from labctl.hub.key_session import CLUSTER_ID, SOURCE_ENDPOINT, Route, Session, octets
 from labctl.hub.keys import Keys
+from labctl.hub.practices import Practices
 from labctl.hub.reporter import Reporter
 from labctl.hub.settings import Patience
 from labctl.hub.trust_centre import TrustCentre
@@ -40,6 +41,7 @@ from labctl.smart_energy.cbke import (
 )
 from labctl.smart_energy.cbke_actions import Action
 from labctl.smart_energy.cbke_engine import Engine
+from labctl.smart_energy.disagreements import DeviceSettings
 from labctl.smart_energy.eui64 import Eui64
 
 __all__ = ["CLUSTER_ID", "KeyEstablishments"]
@@ -59,14 +61,15 @@ _STILL_BUSY = "the NCP is busy with another device's key establishment"
 class KeyEstablishments:
     """The exchanges that are under way, one for each device.
 
-    `enqueue` puts the hub's own work behind what the device sent before.
+    `enqueue` puts the hub's own work behind what the device sent before. `treated` tells which
+    suites are on offer to a device; which ones it asks for, `practices` hears.
     """
 
     def __init__(
         self,
         *,
-        identities: Mapping[int, Identity],
-        own: Eui64,
+        identities: Callable[[Device], Mapping[int, Identity]],
+        own: Callable[[Device], Eui64],
         arithmetics: Arithmetics,
         coordinator: Coordinator,
         keys: Keys,
@@ -75,8 +78,10 @@ class KeyEstablishments:
         chores: Chores,
         patience: Patience,
         enqueue: Callable[[Device, Work], None],
+        treated: Callable[[Device], DeviceSettings],
+        practices: Practices,
     ) -> None:
-        self._identities = dict(identities)
+        self._identities = identities
         self._own = own
         self._arithmetics = arithmetics
         self._coordinator = coordinator
@@ -86,6 +91,8 @@ class KeyEstablishments:
         self._chores = chores
         self._patience = patience
         self._enqueue = enqueue
+        self._treated = treated
+        self._practices = practices
         self._failures = Failures(patience)
         self._sessions: dict[Device, Session] = {}
         self._sequence = 0
@@ -131,8 +138,10 @@ class KeyEstablishments:
         """Begin key establishment with a device; what comes of it is in its joins.
 
         Raises `RigError` when the device has no key in the NCP, when it is not known where it is,
-        and when the NCP is busy; `ValueError` for a suite that the hub does not have.
+        and when the NCP is busy; `ValueError` for a suite that is not on offer to the device.
         """
+        if suite is not None and suite not in self._offered(device):
+            raise ValueError(f"suite {suite} is not on offer to {device.name}")
         if device.key is KeyState.NONE or device.nwk is None:
             raise RigError(
                 "key establishment needs a device that is on the network",
@@ -174,6 +183,9 @@ class KeyEstablishments:
         if frame.from_server and not ours and frame.command_id != CommandId.TERMINATE:
             self._refuse(device, packet, frame, "an answer to a request that the hub sent none of")
             return
+        self._practices.suites(
+            device.eui64, frame.command_id, frame.payload, from_server=frame.from_server
+        )
         if device.key is KeyState.NONE:
             cause = "key establishment outside a pairing window"
             await self._turn_away(device, packet, frame, cause, TerminateStatus.BAD_MESSAGE)
@@ -251,13 +263,20 @@ class KeyEstablishments:
     ) -> KeyEstablishment:
         return KeyEstablishment(
             role,
-            self._identities,
-            own_eui64=self._own,
+            self._offered(device),
+            own_eui64=self._own(device),
             partner=device.eui64,
             engine=engine,
             suite=suite,
             wait_s=min(_LONGEST_WAIT_S, round(wait_s)),
         )
+
+    def _offered(self, device: Device) -> Mapping[int, Identity]:
+        suites = self._treated(device).suites
+        identities = self._identities(device)
+        if suites is None:
+            return identities
+        return {suite: identities[suite] for suite in suites}
 
     def _put_off(self, pause_s: float) -> str:
         until_us = self._reporter.now_us() + pause_s * MICROSECONDS

@@ -107,7 +107,7 @@ class Keys:
                 await self.erase(device)
             device.key = KeyState.NONE
         elif in_ncp is None and kept is not None:
-            await self._coordinator.install_link_key(device.eui64, kept)
+            await self._install(device, kept)
             found.restored.append(device)
         elif in_ncp is not None and in_ncp != kept:
             device.key, device.secret = KeyState.ESTABLISHED, in_ncp  # the NCP's is in force
@@ -122,7 +122,7 @@ class Keys:
             device.key, device.secret = KeyState.HASHED, hashed(device.secret)
             device.before, device.before_state = None, KeyState.NONE
         if in_ncp != device.secret:
-            await self._coordinator.install_link_key(device.eui64, device.secret)
+            await self._install(device, device.secret)
         found.restored.append(device)
 
     # -- changes ----------------------------------------------------------------------------------
@@ -173,6 +173,13 @@ class Keys:
         else:
             await self._put(device, key, state)
 
+    async def _install(self, device: Device, key: Secret) -> None:
+        """A key that was agreed on belongs to the one network; others open the door to any."""
+        agreed = device.key in (KeyState.ESTABLISHED, KeyState.UNPROVEN)
+        await self._coordinator.install_link_key(
+            device.eui64, key, bearer=device.bearer if agreed else None
+        )
+
     async def erase(self, device: Device) -> None:
         """Take the device's key out, of the NCP first: what is gone there need not be kept."""
         await self._coordinator.erase_link_key(device.eui64)
@@ -190,7 +197,7 @@ class Keys:
         self._log.keep()
         try:
             if not in_ncp:
-                await self._coordinator.install_link_key(device.eui64, key)
+                await self._install(device, key)
             await self._follow_policy()
         except RigError:
             device.key, device.secret = was

@@ -94,9 +94,11 @@ class TrustCentre:
         if device is not None:
             self._heard.add(device.eui64)
             if join.decision is not JoinDecision.DENIED:
-                self._log.moved(device, join.nwk)
+                self._log.moved(device, join.nwk, join.bearer)
             self._start_over(device)
-        row = self._book.start(join.eui64, join.kind, nwk=join.nwk, parent=join.parent_nwk)
+        row = self._book.start(
+            join.eui64, join.kind, nwk=join.nwk, parent=join.parent_nwk, bearer=join.bearer
+        )
         last = self.windows.last(device) if device else None
         cause = causes.objection(join, device, last)
         if cause is not None:
@@ -128,9 +130,8 @@ class TrustCentre:
         else:
             self._end(device, JoinOutcome.FAILED, causes.STARTED_OVER)
 
-    def announced(self, device: Device, nwk: int) -> None:
+    def announced(self, device: Device) -> None:
         """A Device_annce arrived: the device has read the network key."""
-        self._log.moved(device, nwk)
         join = self._joins.get(device.eui64)
         if join is not None and join.phase is Phase.ANNOUNCE:
             join.row.step(Step.DEVICE_ANNOUNCE)
@@ -174,8 +175,12 @@ class TrustCentre:
         if join is not None and join.phase is Phase.ESTABLISHING:
             self._end(device, JoinOutcome.FAILED, causes.BEGAN_ANEW)
             join = None
-        row = join.row if join else self._book.start(device.eui64, JoinKind.JOIN, nwk=device.nwk)
+        row = join.row if join else self._row_of(device)
         self._await(device, row, Phase.ESTABLISHING)
+
+    def _row_of(self, device: Device) -> JoinRow:
+        """A row for a device that is on the network already."""
+        return self._book.start(device.eui64, JoinKind.JOIN, nwk=device.nwk, bearer=device.bearer)
 
     def establishment_step(self, device: Device, step: Step, detail: str) -> None:
         """A message of the exchange was accepted. Repetitions are not steps."""
@@ -209,7 +214,7 @@ class TrustCentre:
 
     def revoked(self, device: Device, cause: str) -> None:
         """A key that was established is withdrawn: the device says that it has none."""
-        row = self._book.start(device.eui64, JoinKind.JOIN, nwk=device.nwk)
+        row = self._row_of(device)
         row.step(Step.KEY_CONFIRM, StepStatus.FAILED, cause)
         row.end(JoinOutcome.FAILED, causes.revoked(cause))
         self._late.pop(device.eui64, None)

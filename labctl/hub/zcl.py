@@ -214,7 +214,7 @@ class Dispatcher:
         attribute_ids: tuple[int, ...] = struct.unpack(f"<{count}H", frame.payload)
         if not self._access.may_read(device.kind, service.cluster_id):
             return self._deny_read(device, packet, service, frame, attribute_ids)
-        records, worst = service.read(attribute_ids, received_us)
+        records, worst = service.read(attribute_ids, received_us, self._treated(device))
         if service.security is Security.EITHER:
             self.practices.read(
                 device.eui64, service.cluster_id, attribute_ids, secured=packet.aps_encrypted

@@ -7,15 +7,39 @@ from __future__ import annotations
 
 import abc
 import enum
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from labctl.errors import RigError
 from labctl.events import Band, JoinKind
 from labctl.secret import Secret
+from labctl.smart_energy.airtime import DutyCycleState, Limits
+from labctl.smart_energy.channels import Channel
 from labctl.smart_energy.eui64 import Eui64
 
 BROADCAST_DELIVERY_S = 9.0
 """nwkNetworkBroadcastDeliveryTime: how long a broadcast may be on its way (R22 3.6.5)."""
+
+_NETWORK_SHIFT = 16
+
+
+def short_address(nwk: int) -> int:
+    """The 16 bits of an address that go into frames and into the record.
+
+    Short addresses are unique within a network. A coordinator that runs a second one (two sticks
+    side by side) puts its number above them, so that `nwk` names one node everywhere in the hub.
+    """
+    return nwk & 0xFFFF
+
+
+def in_network(nwk: int, network: int) -> int:
+    """The address of a node of the network with this number, counted from 0."""
+    return network << _NETWORK_SHIFT | nwk
+
+
+def network_of(nwk: int) -> int:
+    """The number of the network that the address belongs to."""
+    return nwk >> _NETWORK_SHIFT
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +55,21 @@ class EndpointDescriptor:
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkSettings:
-    """How to form the network, when the radio holds none. None means: choose at random."""
+class PhySettings:
+    """One bearer of the network: a channel, and the power to transmit with, dBm."""
 
-    band: Band
-    page: int
-    channel: int
+    channel: Channel
     tx_power_dbm: int
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSettings:
+    """How to form the network, when the radio holds none. None means: choose at random.
+
+    `phys` has one entry for each bearer: one, or on a dual-band hub 2.4 GHz and then sub-GHz.
+    """
+
+    phys: tuple[PhySettings, ...]
     pan_id: int | None = None
     extended_pan_id: Eui64 | None = None
     max_devices: int = 16
@@ -49,7 +81,11 @@ class NetworkSettings:
 
 @dataclass(frozen=True, slots=True)
 class RadioState:
-    """The radio as it runs. `resumed` is false when the network was formed by this start."""
+    """A bearer as it runs: one band of one radio, which is what a frame goes over.
+
+    `resumed` is false when the network was formed by this start. A coordinator with two PHYs has
+    two bearers of the same address and network; the second is called `NAME/868`.
+    """
 
     name: str
     driver: str
@@ -71,10 +107,28 @@ class RadioState:
     remarks: tuple[str, ...] = ()
     """What a person should know of it: it runs otherwise than the settings say."""
 
+    @property
+    def at(self) -> Channel:
+        """Page and channel as one value."""
+        return Channel(self.page, self.channel)
+
+
+@dataclass(frozen=True, slots=True)
+class DutyCycle:
+    """What the firmware counts of the airtime of a sub-GHz bearer (R22 annex D).
+
+    Airtimes are of the sliding hour, microseconds, as exact as the firmware tells (EZSP: 0.01 %,
+    which is 360 ms). Devices are named by their address.
+    """
+
+    state: DutyCycleState
+    hub_airtime_us: int
+    device_airtime_us: Mapping[int, int] = field(default_factory=dict)
+
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A packet that the NCP handed up.
+    """A packet that the NCP handed up. `bearer` counts what `Coordinator.start` returned.
 
     `eui64` is None while the sender's address is not known. `aps_encrypted` is true only when the
     frame carried APS security *and* the NCP decrypted it with that device's link key.
@@ -92,6 +146,7 @@ class Incoming:
     lqi: int
     rssi_dbm: int | None
     aps_counter: int
+    bearer: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +180,7 @@ class JoinSeen:
     kind: JoinKind
     decision: JoinDecision
     parent_nwk: int
+    bearer: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +247,12 @@ class CoordinatorListener(abc.ABC):
     def partner_key(self, request: PartnerKey) -> None:  # noqa: B027 - not every owner cares
         """Two devices asked for a link key between them."""
 
+    def duty_cycle_changed(self, bearer: int, state: DutyCycleState) -> None:  # noqa: B027
+        """The airtime of a sub-GHz bearer crossed a limit, in either direction."""
+
+    def channel_changed(self, bearer: int, channel: Channel) -> None:  # noqa: B027
+        """The network moved to another channel, asked for or not."""
+
     @abc.abstractmethod
     def connection_lost(self, cause: str) -> None:
         """The stick is gone or in a failed state. Nothing more will come."""
@@ -206,10 +268,11 @@ class Coordinator(abc.ABC):
     @abc.abstractmethod
     async def start(
         self, settings: NetworkSettings, endpoints: Sequence[EndpointDescriptor]
-    ) -> RadioState:
+    ) -> tuple[RadioState, ...]:
         """Open the port; resume the network that the radio holds, or form one; register endpoints.
 
-        Joining is closed afterwards, whatever the firmware's default.
+        Joining is closed afterwards, whatever the firmware's default. Returns the bearers, in the
+        order of `settings.phys`.
         """
 
     @abc.abstractmethod
@@ -229,8 +292,14 @@ class Coordinator(abc.ABC):
         """The link keys that the radio holds, by partner."""
 
     @abc.abstractmethod
-    async def install_link_key(self, eui64: Eui64, key: Secret) -> None:
-        """Store the 16-octet link key of a device, in place of any other. Survives a reset."""
+    async def install_link_key(
+        self, eui64: Eui64, key: Secret, *, bearer: int | None = None
+    ) -> None:
+        """Store the 16-octet link key of a device, in place of any other. Survives a reset.
+
+        `bearer` is what the device is on, so that no other radio keeps a key of it; None lets it
+        join anywhere.
+        """
 
     @abc.abstractmethod
     async def erase_link_key(self, eui64: Eui64) -> None:
@@ -248,8 +317,12 @@ class Coordinator(abc.ABC):
         """Send an APS Remove Device (R22 4.4.5)."""
 
     def address_of(self, eui64: Eui64) -> int | None:
-        """The short address that the NCP knows of a device. Known once started."""
+        """The address that the NCP knows of a device. Known once started."""
         return None
+
+    def bearer_of(self, eui64: Eui64) -> int:
+        """What the NCP's own tables say a device is on. Known once started."""
+        return 0
 
     @property
     def key_engine(self) -> RadioKeyEngine | None:
@@ -270,6 +343,30 @@ class Coordinator(abc.ABC):
 
         Not sooner than `BROADCAST_DELIVERY_S` after the last `send_network_key`.
         """
+
+    async def energy_scan(
+        self, channels: Sequence[Channel], *, exponent: int = 5
+    ) -> dict[Channel, int]:
+        """The highest level heard on each channel, dBm, listening 2**exponent + 1 slots to each.
+
+        The radio is deaf to its network meanwhile. Raises `RigError` where it cannot scan.
+        """
+        raise RigError("this radio does no energy scans")
+
+    async def change_channel(self, bearer: int, channel: Channel) -> None:
+        """Move a bearer to another channel of its band, without telling anybody.
+
+        Whoever is to follow must know before. Raises `RigError`.
+        """
+        raise RigError("this radio cannot change the channel of a network that runs")
+
+    async def duty_cycle(self, bearer: int) -> DutyCycle | None:
+        """The airtime as the firmware counts it; None where it does not (2.4 GHz, old firmware)."""
+        return None
+
+    async def set_duty_cycle_limits(self, bearer: int, limits: Limits) -> None:
+        """Where the firmware is to change its state. Raises `RigError` where it counts nothing."""
+        raise RigError("this radio's firmware counts no airtime")
 
     @abc.abstractmethod
     async def counters(self) -> dict[str, int]:

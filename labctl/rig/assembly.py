@@ -21,8 +21,9 @@ from labctl.hub.settings import (
     TimeSource,
     TunnelSettings,
 )
-from labctl.radio.coordinator import NetworkSettings
+from labctl.radio.coordinator import NetworkSettings, PhySettings
 from labctl.rig.meters import meters as meters
+from labctl.smart_energy.channels import Channel
 from labctl.virtual import devices as virtual
 
 _COMMAND_PAYLOADS = {(0x0700, 0x00): b"\x01"}  # GetCurrentPrice: the receiver is always on
@@ -32,10 +33,7 @@ def network_settings(loaded: LoadedRig) -> NetworkSettings:
     """How the hub's network is to be formed."""
     hub = loaded.rig.hub
     return NetworkSettings(
-        band=hub.band,
-        page=0,
-        channel=hub.channel,
-        tx_power_dbm=hub.tx_power_dbm,
+        phys=(PhySettings(Channel(0, hub.channel), hub.tx_power_dbm),),
         pan_id=hub.pan_id,
         extended_pan_id=hub.extended_pan_id,
         max_devices=hub.max_devices,

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from labctl.clock import Clock
 from labctl.config.access_file import shipped_access
 from labctl.errors import DeliveryError, RigError
-from labctl.events import Band, DeviceKind, Event, EventBus, JoinKind
+from labctl.events import DeviceKind, Event, EventBus, JoinKind
 from labctl.hub import Hub, HubSettings, LoggedDevice, PairingRequest
 from labctl.hub.vault import Vault
 from labctl.meters import (
@@ -32,11 +32,13 @@ from labctl.radio.coordinator import (
     JoinSeen,
     NetworkSettings,
     Outgoing,
+    PhySettings,
     RadioKeyEngine,
     RadioState,
 )
 from labctl.secret import Secret
 from labctl.smart_energy.cbke import Established, Identity, KeyEstablishment, Role, Send
+from labctl.smart_energy.channels import Channel
 from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.lab_ca import LabCertificateAuthority
 from labctl.virtual.clock import run
@@ -52,7 +54,7 @@ IHD = LoggedDevice(eui64=IHD_EUI64, name="ihd", kind=DeviceKind.IHD, link_key=IH
 CAD = LoggedDevice(eui64=CAD_EUI64, name="cad", kind=DeviceKind.CAD, link_key=CAD_KEY)
 
 ACCESS = shipped_access()
-NETWORK = NetworkSettings(band=Band.GHZ_2_4, page=0, channel=20, tx_power_dbm=8)
+NETWORK = NetworkSettings((PhySettings(Channel(0, 20), tx_power_dbm=8),))
 
 _random = random.Random(20260105)
 AUTHORITY = LabCertificateAuthority.generate(2, Eui64("00:0d:6f:ff:00:00:00:ca"), _random.randbytes)
@@ -97,21 +99,24 @@ class FakeCoordinator(Coordinator):
 
     async def start(
         self, settings: NetworkSettings, endpoints: Sequence[EndpointDescriptor]
-    ) -> RadioState:
+    ) -> tuple[RadioState, ...]:
         self.endpoints = endpoints
         self.running = True
         self.settings = settings
-        return RadioState(
-            name="fake",
-            driver="ezsp",
-            path="fake",
-            eui64=self.eui64,
-            band=settings.band,
-            page=settings.page,
-            channel=settings.channel,
-            pan_id=0x1234,
-            extended_pan_id=self.extended_pan_id,
-            resumed=bool(self.keys),
+        return tuple(
+            RadioState(
+                name="fake",
+                driver="ezsp",
+                path="fake",
+                eui64=self.eui64,
+                band=phy.channel.band,
+                page=phy.channel.page,
+                channel=phy.channel.number,
+                pan_id=0x1234,
+                extended_pan_id=self.extended_pan_id,
+                resumed=bool(self.keys),
+            )
+            for phy in settings.phys
         )
 
     async def stop(self) -> None:
@@ -126,7 +131,9 @@ class FakeCoordinator(Coordinator):
     async def link_keys(self) -> dict[Eui64, Secret]:
         return dict(self.keys)
 
-    async def install_link_key(self, eui64: Eui64, key: Secret) -> None:
+    async def install_link_key(
+        self, eui64: Eui64, key: Secret, *, bearer: int | None = None
+    ) -> None:
         self.keys[eui64] = key
 
     async def erase_link_key(self, eui64: Eui64) -> None:

@@ -330,10 +330,12 @@ def test_outside_a_window_there_is_no_key_establishment() -> None:
 
 def test_a_radio_without_room_for_the_key_terminates_with_no_resources() -> None:
     class Full(FakeCoordinator):
-        async def install_link_key(self, eui64: Eui64, key: Secret) -> None:
+        async def install_link_key(
+            self, eui64: Eui64, key: Secret, *, bearer: int | None = None
+        ) -> None:
             if key != IHD_KEY:
                 raise RigError("the key table is full")
-            await super().install_link_key(eui64, key)
+            await super().install_link_key(eui64, key, bearer=bearer)
 
     async def scenario(bench: Bench) -> None:
         device = await joined(bench)

@@ -14,7 +14,7 @@ import bellows.types as t
 import pytest
 
 from labctl.errors import DeliveryError, RigError
-from labctl.events import Band, JoinKind
+from labctl.events import JoinKind
 from labctl.radio.coordinator import (
     CoordinatorListener,
     EndpointDescriptor,
@@ -23,11 +23,13 @@ from labctl.radio.coordinator import (
     JoinSeen,
     NetworkSettings,
     Outgoing,
+    PhySettings,
     RadioState,
 )
 from labctl.radio.ezsp import EzspCoordinator, EzspPort
 from labctl.radio.ezsp.addresses import MOST_STRANGERS, AddressBook
 from labctl.secret import Secret
+from labctl.smart_energy.channels import Channel
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.air import Air
 from labctl.virtual.clock import run
@@ -49,7 +51,7 @@ DEVICE = Eui64("00:00:5e:ef:10:00:00:02")
 OTHER = Eui64("00:00:5e:ef:10:00:00:03")
 KEY = Secret(bytes(range(16)))
 NEW_KEY = Secret(bytes(range(16, 32)))
-SETTINGS = NetworkSettings(band=Band.GHZ_2_4, page=0, channel=15, tx_power_dbm=8)
+SETTINGS = NetworkSettings((PhySettings(Channel(0, 15), tx_power_dbm=8),))
 ENDPOINTS = (
     EndpointDescriptor(1, 0x0508, (0x0000, 0x000A, 0x0025, 0x0800), (0x0800,)),
     EndpointDescriptor(2, 0x0500, (0x0000, 0x0700, 0x0701, 0x0702), (0x0800,)),
@@ -109,7 +111,8 @@ class Lab:
     node: Node
 
     async def start(self) -> RadioState:
-        return await self.coordinator.start(SETTINGS, ENDPOINTS)
+        (state,) = await self.coordinator.start(SETTINGS, ENDPOINTS)
+        return state
 
     async def restart(self) -> RadioState:
         await self.coordinator.stop()
@@ -488,7 +491,7 @@ def test_a_network_of_another_use_is_refused_and_given_up_only_on_demand(tmp_pat
         assert "--form-anew" in caught.value.mend
         lab.coordinator = coordinator(lab.port)
         lab.coordinator.listen(lab.host)
-        state = await lab.coordinator.start(replace(SETTINGS, form_anew=True), ENDPOINTS)
+        (state,) = await lab.coordinator.start(replace(SETTINGS, form_anew=True), ENDPOINTS)
         assert not state.resumed
         assert lab.ncp.firmware.contents.security_bitmask == 0x0A00
 
@@ -501,7 +504,9 @@ def test_another_channel_than_the_rig_files_is_remarked(tmp_path: Path) -> None:
         await lab.coordinator.stop()
         lab.coordinator = coordinator(lab.port)
         lab.coordinator.listen(lab.host)
-        state = await lab.coordinator.start(replace(SETTINGS, channel=20), ENDPOINTS)
+        (state,) = await lab.coordinator.start(
+            replace(SETTINGS, phys=(PhySettings(Channel(0, 20), tx_power_dbm=8),)), ENDPOINTS
+        )
         assert state.channel == 15
         assert "channel 15" in state.remarks[0]
         assert "20" in state.remarks[0]

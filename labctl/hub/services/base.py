@@ -169,8 +169,13 @@ class Service(Generic[S]):
 
     # -- used by the dispatcher -----------------------------------------------------------------
 
-    def read(self, attribute_ids: Sequence[int], now_us: int) -> tuple[bytes, int]:
-        """The records of a Read Attributes Response, and the worst status in them."""
+    def read(
+        self, attribute_ids: Sequence[int], now_us: int, settings: DeviceSettings = USUAL
+    ) -> tuple[bytes, int]:
+        """The records of a Read Attributes Response, and the worst status in them.
+
+        `settings` are the reader's: where sources disagree, attributes may differ by it.
+        """
         parts: list[bytes] = []
         worst = SUCCESS
         state: S | None = None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from labctl.hub.services.base import Attribute, Security, Service, defined
+from labctl.smart_energy.cbke_messages import suite_bitmap
 from labctl.smart_energy.clusters import KeyEstablishment
+from labctl.smart_energy.disagreements import USUAL, DeviceSettings
 
 
 class KeyEstablishmentService(Service[None]):
-    """Says which suites are on offer."""
+    """Says which suites are on offer: `suites`, unless the reader's settings name others."""
 
     definition = KeyEstablishment
     security = Security.NONE
@@ -17,5 +19,13 @@ class KeyEstablishmentService(Service[None]):
     also_client = True
 
     def __init__(self, suites: Iterable[int]) -> None:
-        bitmap = sum(1 << (suite - 1) for suite in set(suites))
+        bitmap = suite_bitmap(frozenset(suites))
         super().__init__([Attribute(defined(KeyEstablishment, "key_establishment_suite"), bitmap)])
+
+    def read(
+        self, attribute_ids: Sequence[int], now_us: int, settings: DeviceSettings = USUAL
+    ) -> tuple[bytes, int]:
+        """As `Service.read`, with the suites that are on offer to the reader."""
+        if settings.suites is None:
+            return super().read(attribute_ids, now_us)
+        return KeyEstablishmentService(settings.suites).read(attribute_ids, now_us)

@@ -119,7 +119,7 @@ class EzspCoordinator(Coordinator):
 
     async def start(
         self, settings: NetworkSettings, endpoints: Sequence[EndpointDescriptor]
-    ) -> RadioState:
+    ) -> tuple[RadioState, ...]:
         """Open the stick; resume its network or form one. Raises `RigError`."""
         if self._listener is None:
             raise AssertionError("listen() comes before start()")
@@ -149,7 +149,7 @@ class EzspCoordinator(Coordinator):
         except Exception as error:
             await self.stop()
             raise start_failed(error, self._port.path) from error
-        return state
+        return (state,)
 
     async def _settle(
         self, app: SmartEnergyApplication, settings: NetworkSettings, resumed: bool
@@ -184,10 +184,11 @@ class EzspCoordinator(Coordinator):
                 mend="another stick is on this path: correct the inventory or swap the sticks",
             )
         remarks = []
-        if network.channel != settings.channel:
+        wanted = settings.phys[0].channel
+        if network.channel != wanted.number:
             remarks.append(
                 f"the stick resumed its network on channel {int(network.channel)}; the rig file "
-                f"says {settings.channel}, which counts only when a network is formed"
+                f"says {wanted.number}, which counts only when a network is formed"
             )
         if settings.pan_id is not None and int(network.pan_id) != settings.pan_id:
             raise RigError(
@@ -268,7 +269,9 @@ class EzspCoordinator(Coordinator):
         with self._driver():
             return await self._key_table.read()
 
-    async def install_link_key(self, eui64: Eui64, key: Secret) -> None:
+    async def install_link_key(
+        self, eui64: Eui64, key: Secret, *, bearer: int | None = None
+    ) -> None:
         """Write to the NCP's link key table, and read back."""
         with self._driver():
             await self._key_table.write(eui64, key)

@@ -95,7 +95,7 @@ async def _form(
     radio: str,
 ) -> None:
     """Security state, empty key table, network."""
-    ezsp = app._ezsp
+    ezsp, phy = app._ezsp, settings.phys[0]
     pan_id = settings.pan_id
     if pan_id is None:
         pan_id = 1 + int.from_bytes(random_octets(4), "big") % 0xFFFD
@@ -120,12 +120,12 @@ async def _form(
             panId=t.EmberPanId(pan_id),
             extendedPanId=driver_eui64(extended),
             # bellows types it unsigned; the NCP reads a signed octet
-            radioTxPower=t.uint8_t(settings.tx_power_dbm % 256),
-            radioChannel=t.uint8_t(settings.channel),
+            radioTxPower=t.uint8_t(phy.tx_power_dbm % 256),
+            radioChannel=t.uint8_t(phy.channel.ember_byte),
             joinMethod=t.EmberJoinMethod.USE_MAC_ASSOCIATION,
             nwkManagerId=t.EmberNodeId(0),
             nwkUpdateId=t.uint8_t(0),
-            channels=t.Channels.from_channel_list([settings.channel]),
+            channels=t.Channels(phy.channel.mask),
         )
     )
 
