@@ -306,14 +306,27 @@ class RigCheck:
                 "and is left out",
             )
             return
+        self._suites_of(number, role)
         if device.virtual is not None:
             self._virtual_device(number, role, device)
         self._pairing(number, role, device, schedules)
 
+    def _suites_of(self, number: int, role: DeviceRole) -> None:
+        suites = self.rig.hub.all_suites
+        missing = [suite for suite in role.settings.suites or () if suite not in suites]
+        if missing:
+            self._error(
+                ("devices", number, "settings", "suites"),
+                f"suite {missing[0]} is to be on offer to {quote(role.device)}, "
+                "and the hub does not have it",
+                "name it in hub.suites too",
+            )
+
     def _virtual_device(self, number: int, role: DeviceRole, device: Device) -> None:
         place = ("devices", number, "device")
         assert device.virtual is not None
-        if not set(device.virtual.suites) & set(self.rig.hub.all_suites):
+        offered = set(role.settings.suites or self.rig.hub.all_suites)
+        if not set(device.virtual.suites) & offered:
             self._warn(
                 place,
                 f"{quote(role.device)} has no key establishment suite in common with the hub: "

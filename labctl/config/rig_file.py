@@ -305,7 +305,7 @@ class Disputed(Strict):
     calendar_time_base: Annotated[TimeBase, choice(TimeBase)] = TimeBase.UTC
     """The time that calendars are said to be in: `utc`, `standard` or `local`."""
     suites: Suites | None = None
-    """Key establishment suites on offer to the device. Default: all that the hub has."""
+    """Key establishment suites on offer to the device, of those that the hub has. Default: all."""
 
     @property
     def values(self) -> DeviceSettings:

@@ -146,7 +146,7 @@ def test_a_device_that_does_not_say_who_it_is_does_no_harm() -> None:
         device = await bench.paired()
         await asyncio.sleep(20)
         kinds = [note.kind for note in bench.of(Note)]
-        assert kinds == ["device-log-changed", "not-identified"]
+        assert kinds == ["device-log-changed", "practice", "not-identified"]
         device.basic = b"\x04\x00\x00\x42\xff"  # cut off
         assert await device.read(0x0702, 0x0300) is not None
 
