@@ -9,6 +9,15 @@ Written without bellows, so that a green test is two implementations agreeing.
 
 from labctl.virtual.ncp.ezsp import Identity
 from labctl.virtual.ncp.flash import Flash
+from labctl.virtual.ncp.hardware import RETAIL, SUB_GHZ_KIT, SWITCH_COORDINATOR, Hardware
 from labctl.virtual.ncp.server import VirtualEzspNcp
 
-__all__ = ["Flash", "Identity", "VirtualEzspNcp"]
+__all__ = [
+    "RETAIL",
+    "SUB_GHZ_KIT",
+    "SWITCH_COORDINATOR",
+    "Flash",
+    "Hardware",
+    "Identity",
+    "VirtualEzspNcp",
+]

@@ -89,6 +89,7 @@ u8 delivery_failures, u8 max_hops) -> u8 status
 004A get_child_data(u8 index) -> u8 status, child child
 004B get_duty_cycle_limits() -> u8 status, u16 limit, u16 critical, u16 suspend
 004C get_current_duty_cycle(u8 devices) -> u8 status, duty134 consumed
+004D duty_cycle_handler: u8 page, u8 channel, u8 state, u8 devices, u16*devices entries
 0040 set_duty_cycle_limits_in_stack(u16 limit, u16 critical, u16 suspend) -> u8 status
 005A set_source_route_discovery_mode(u8 mode) -> u32 remaining
 0059 incoming_route_record_handler: u16 source, eui64 eui64, u8 lqi, i8 rssi, u16* relays
@@ -109,6 +110,7 @@ u8 delivery_failures, u8 max_hops) -> u8 status
 00B9 set_logical_and_radio_channel(u8 channel) -> u8 status
 00BA get_logical_channel() -> u8 channel
 00FD get_radio_parameters(u8 phy) -> u8 status, radio parameters
+00F7 send_link_power_delta_request() -> u8 status
 00F8 multi_phy_start(u8 phy, u8 page, u8 channel, i8 power, u8 bitmask) -> u8 status
 00F9 multi_phy_stop(u8 phy) -> u8 status
 00FA multi_phy_set_radio_power(u8 phy, i8 power) -> u8 status

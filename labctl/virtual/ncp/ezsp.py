@@ -26,15 +26,18 @@ from labctl.virtual.ncp.handlers.base import Part
 from labctl.virtual.ncp.handlers.bindings import Bindings
 from labctl.virtual.ncp.handlers.configuration import Configuration
 from labctl.virtual.ncp.handlers.counters import Counters
+from labctl.virtual.ncp.handlers.duty_cycle import DutyCycle
 from labctl.virtual.ncp.handlers.joining import Joining
 from labctl.virtual.ncp.handlers.key_establishment import KeyEstablishment
 from labctl.virtual.ncp.handlers.messaging import Messaging
 from labctl.virtual.ncp.handlers.network import Network
+from labctl.virtual.ncp.handlers.phys import Phys
 from labctl.virtual.ncp.handlers.scanning import Scanning
 from labctl.virtual.ncp.handlers.security import Security
 from labctl.virtual.ncp.handlers.tokens import Tokens
 from labctl.virtual.ncp.handlers.utilities import Utilities
 from labctl.virtual.ncp.handlers.zdo import Zdo
+from labctl.virtual.ncp.hardware import RETAIL, Hardware
 from labctl.virtual.ncp.listener import FirmwareListener
 from labctl.virtual.ncp.status import Ezsp as EzspStatus
 from labctl.virtual.node import Node, NodeListener, NodeState
@@ -82,6 +85,7 @@ class Ezsp:
     `emit(frame, is_callback)` takes what is for the host. `reset_requested(code)` is called when
     the firmware wants its processor restarted. `cbke` are the certificates in its manufacturing
     tokens, by suite: with any, it has the key establishment libraries of these suites.
+    `hardware` says which radios it drives.
     """
 
     def __init__(
@@ -95,8 +99,10 @@ class Ezsp:
         reset_requested: Callable[[ResetCode], None],
         identity: Identity | None = None,
         cbke: Mapping[int, Certificates] | None = None,
+        hardware: Hardware = RETAIL,
     ) -> None:
         self.identity = identity or Identity()
+        self.hardware = hardware
         self.flash = flash
         self.factory_eui64 = eui64
         self.rng = rng
@@ -111,6 +117,8 @@ class Ezsp:
         self._restart_ram()
 
         self.configuration = Configuration(self)
+        self.phys = Phys(self)
+        self.duty_cycle = DutyCycle(self)
         self.network = Network(self)
         self.scanning = Scanning(self)
         self.security = Security(self)
@@ -127,6 +135,8 @@ class Ezsp:
             *((self.key_establishment,) if cbke else ()),  # before the stubs of `security`
             self.configuration,
             self.network,
+            self.phys,
+            self.duty_cycle,
             self.scanning,
             self.security,
             self.joining,

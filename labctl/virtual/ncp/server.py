@@ -18,6 +18,7 @@ from labctl.virtual.air import Air
 from labctl.virtual.ncp.ash import AshNcp, Received, ResetCode
 from labctl.virtual.ncp.ezsp import Ezsp, Identity, NodeFactory
 from labctl.virtual.ncp.flash import Flash
+from labctl.virtual.ncp.hardware import RETAIL, Hardware
 from labctl.virtual.node import Node, NodeListener, NodeState
 
 BOOT_S = 0.1
@@ -33,7 +34,7 @@ class VirtualEzspNcp:
     connected, and tells a host that connects nothing that it was not asked for. `flash` None keeps
     the state in memory. `make_node` is for tests; otherwise the node is a coordinator on `air` at
     `position` (metres). All randomness is from `rng`. `cbke` gives its firmware key establishment
-    with these certificates, by suite.
+    with these certificates, by suite. `hardware` says which radios it has.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class VirtualEzspNcp:
         identity: Identity | None = None,
         window: int = 5,
         cbke: Mapping[int, Certificates] | None = None,
+        hardware: Hardware = RETAIL,
     ) -> None:
         if (air is None) == (make_node is None):
             raise ValueError("an NCP stands on an air or on a node factory, on one of them")
@@ -59,6 +61,7 @@ class VirtualEzspNcp:
         self._position = position
         self._identity = identity
         self._cbke = cbke
+        self._hardware = hardware
         self._ash = AshNcp(window=window)
         self._ezsp: Ezsp | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -108,6 +111,7 @@ class VirtualEzspNcp:
                 reset_requested=self._reset,
                 identity=self._identity,
                 cbke=self._cbke,
+                hardware=self._hardware,
             )
             self._flash.save(durable=True)  # a place that cannot be written shows now
 

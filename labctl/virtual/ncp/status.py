@@ -29,6 +29,7 @@ class Ember(enum.IntEnum):
     NETWORK_UP = 0x90
     NETWORK_DOWN = 0x91
     NOT_JOINED = 0x93
+    CHANNEL_CHANGED = 0x9B
     NETWORK_OPENED = 0x9C
     NETWORK_CLOSED = 0x9D
     NETWORK_BUSY = 0xA1

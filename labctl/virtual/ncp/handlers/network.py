@@ -10,11 +10,11 @@ from labctl.virtual.ncp.codec import (
     ChildData,
     Neighbour,
     NetworkParameters,
-    RadioParameters,
     Route,
 )
 from labctl.virtual.ncp.handlers.base import Answer, Part
 from labctl.virtual.ncp.handlers.configuration import ConfigId
+from labctl.virtual.ncp.hardware import power_is_possible
 from labctl.virtual.ncp.status import Ember
 from labctl.virtual.node import Node, NodeState
 
@@ -31,7 +31,6 @@ JOINED_NETWORK = 0x02
 NO_FRAME_COUNTER_RESET = 0x1000
 _CAPABILITY, _RX_ON = 0x80, 0x08  # capability information: allocate address, receiver on
 NOBODY = Eui64("00" * 8)
-_MIN_POWER_DBM, _MAX_POWER_DBM = -26, 20
 _STACK_UP_S = 0.02
 """From the response to formNetwork or networkInit to the stackStatusHandler."""
 
@@ -54,7 +53,6 @@ class Network(Part):
         self.power_off()
         self._permit_use = 0
         self._permit_open = False
-        self._cca_mode = 1
 
     def power_off(self) -> None:
         """The radio is gone at once."""
@@ -115,6 +113,11 @@ class Network(Part):
         self.node = node
         return node
 
+    def _begin(self) -> None:
+        self.up = True
+        self.ezsp.duty_cycle.look()
+        self.ezsp.later(_STACK_UP_S, self._stack_up)
+
     def _stack_up(self) -> None:
         self.ezsp.callback("stack_status_handler", status=Ember.NETWORK_UP)
 
@@ -128,8 +131,7 @@ class Network(Part):
             return {"status": Ember.NOT_JOINED}
         self.ezsp.scanning.stop()
         self._switch_on()
-        self.up = True
-        self.ezsp.later(_STACK_UP_S, self._stack_up)
+        self._begin()
         return {"status": Ember.SUCCESS}
 
     def form_network(self, parameters: NetworkParameters) -> Answer:
@@ -140,7 +142,7 @@ class Network(Part):
         security = self.ezsp.security
         initial = security.initial
         assert initial is not None
-        channel = _native_channel(parameters.channel)
+        channel = self.ezsp.hardware.channel(parameters.channel)
         assert channel is not None
         self.ezsp.scanning.stop()
         state = self.state
@@ -165,8 +167,7 @@ class Network(Part):
         )
         security.network_formed(initial)
         self.ezsp.flash.save(durable=True)
-        self.up = True
-        self.ezsp.later(_STACK_UP_S, self._stack_up)
+        self._begin()
         return {"status": Ember.SUCCESS}
 
     def _cannot_form(self, parameters: NetworkParameters) -> Ember | None:
@@ -174,9 +175,9 @@ class Network(Part):
             return Ember.INVALID_CALL
         if self.ezsp.security.initial is None:
             return Ember.SECURITY_STATE_NOT_SET
-        if _native_channel(parameters.channel) is None:
+        if self.ezsp.hardware.channel(parameters.channel) is None:
             return Ember.PHY_INVALID_CHANNEL
-        if not _MIN_POWER_DBM <= parameters.tx_power_dbm <= _MAX_POWER_DBM:
+        if not power_is_possible(parameters.tx_power_dbm):
             return Ember.PHY_INVALID_POWER
         return None
 
@@ -191,6 +192,8 @@ class Network(Part):
         self.node.leave()
         self._leaving, self.node = self.node, None
         self.up = False
+        self.ezsp.phys.reset()
+        self.ezsp.duty_cycle.look()
         self.ezsp.security.network_left()
         self.ezsp.contents.child_slots.clear()
         self.ezsp.flash.save(durable=True)
@@ -241,25 +244,18 @@ class Network(Part):
         if not self.up:
             nothing = NetworkParameters(NOBODY, 0xFFFF, 0, 0, 0, 0, 0, 0)
             return {"status": Ember.NOT_JOINED, "node_type": 0, "parameters": nothing}
+        channel = Channel(state.page, state.channel)
         parameters = NetworkParameters(
             extended_pan_id=state.extended_pan_id,
             pan_id=state.pan_id,
             tx_power_dbm=self.ezsp.contents.tx_power_dbm,
-            channel=Channel(state.page, state.channel).ember_byte,
+            channel=channel.ember_byte,
             join_method=0,
             manager=0x0000,
             update_id=state.update_id,
-            channels=1 << state.channel,
+            channels=channel.mask,
         )
         return {"status": Ember.SUCCESS, "node_type": COORDINATOR, "parameters": parameters}
-
-    def get_radio_parameters(self, phy: int) -> Answer:
-        """Of the one radio."""
-        if phy != 0 or not self.up:
-            return {"status": Ember.INVALID_CALL, "parameters": RadioParameters(0, 0, 0)}
-        state = self.state
-        radio = RadioParameters(self.ezsp.contents.tx_power_dbm, state.page, state.channel)
-        return {"status": Ember.SUCCESS, "parameters": radio}
 
     def get_parent_child_parameters(self) -> Answer:
         """A coordinator has no parent."""
@@ -280,7 +276,7 @@ class Network(Part):
             eui64=child,
             node_type=SLEEPY_END_DEVICE if _is_sleepy(entry) else END_DEVICE,
             node_id=self.state.addresses.get(child, 0xFFFF),
-            phy=0,
+            phy=entry.get("phy", 0),
             power=0x80,
             timeout=8,
             timeout_remaining_ms=0,
@@ -297,6 +293,7 @@ class Network(Part):
             "capability": _CAPABILITY | (0 if sleepy else _RX_ON),
             "rx_on_when_idle": not sleepy,
             "timeout": child.timeout or 8,
+            "phy": child.phy,
         }
         self.state.addresses[child.eui64] = child.node_id
         self.ezsp.contents.child_slots[index] = child.eui64
@@ -322,69 +319,6 @@ class Network(Part):
         if index >= self.ezsp.configuration[0x07]:
             return {"status": Ember.INDEX_OUT_OF_RANGE, "value": Route(0xFFFF, 0, 3, 0, 0, 0)}
         return {"status": Ember.SUCCESS, "value": Route(0xFFFF, 0xFFFF, 3, 0, 0, 0)}
-
-    # -- radio ----------------------------------------------------------------------------------
-
-    def set_radio_power(self, power: int) -> Answer:
-        """Kept over a reset."""
-        if not _MIN_POWER_DBM <= power <= _MAX_POWER_DBM:
-            return {"status": Ember.PHY_INVALID_POWER}
-        self.ezsp.contents.tx_power_dbm = power
-        if self.node is not None:
-            self.node.set_tx_power(power)
-        self.ezsp.flash.save_soon()
-        return {"status": Ember.SUCCESS}
-
-    def set_radio_channel(self, channel: int) -> Answer:
-        """Changing channel under a running network takes a network manager: refused."""
-        wanted = _native_channel(channel)
-        if wanted is None:
-            return {"status": Ember.PHY_INVALID_CHANNEL}
-        same = self.up and wanted.number == self.state.channel
-        return {"status": Ember.SUCCESS if same else Ember.INVALID_CALL}
-
-    def set_logical_and_radio_channel(self, channel: int) -> Answer:
-        """As setRadioChannel."""
-        return self.set_radio_channel(channel)
-
-    def get_logical_channel(self) -> Answer:
-        """0 without a network."""
-        return {"channel": self.state.channel if self.up else 0}
-
-    def set_radio_ieee802154_cca_mode(self, mode: int) -> Answer:
-        """Four modes exist."""
-        if mode > 3:
-            return {"status": Ember.BAD_ARGUMENT}
-        self._cca_mode = mode
-        return {"status": Ember.SUCCESS}
-
-    def get_phy_interface_count(self) -> Answer:
-        """One radio."""
-        return {"count": 1}
-
-    def multi_phy_start(self, **_: Any) -> Answer:
-        """There is no second radio."""
-        return {"status": Ember.INVALID_CALL}
-
-    multi_phy_stop = multi_phy_start
-    multi_phy_set_radio_power = multi_phy_start
-    multi_phy_set_radio_channel = multi_phy_start
-
-    def get_duty_cycle_state(self) -> Answer:
-        """Not watched at 2.4 GHz."""
-        return {"status": Ember.INVALID_CALL, "state": 0}
-
-    def get_duty_cycle_limits(self) -> Answer:
-        """None."""
-        return {"status": Ember.INVALID_CALL, "limit": 0, "critical": 0, "suspend": 0}
-
-    def set_duty_cycle_limits_in_stack(self, **_: Any) -> Answer:
-        """Sub-GHz only."""
-        return {"status": Ember.INVALID_CALL}
-
-    def get_current_duty_cycle(self, devices: int) -> Answer:
-        """Sub-GHz only."""
-        return {"status": Ember.INVALID_CALL, "consumed": bytes(134)}
 
     # -- routing: one hop only, so there is nothing to route ------------------------------------
 
@@ -430,15 +364,6 @@ class Network(Part):
     def set_power_descriptor(self, descriptor: int) -> Answer:
         """Accepted: the node says what it is, mains powered and always on."""
         return {}
-
-
-def _native_channel(octet: int) -> Channel | None:
-    """The 2.4 GHz channel of the octet: a stick has no other radio."""
-    try:
-        channel = Channel.from_ember_byte(octet)
-    except ValueError:
-        return None
-    return channel if channel.page == 0 else None
 
 
 def _is_sleepy(child: dict[str, Any] | None) -> bool:

@@ -1,11 +1,14 @@
-"""Energy and active scans. The response comes at once, the results as callbacks."""
+"""Energy and active scans. The response comes at once, the results as callbacks.
+
+A mask has its page in the upper five bits, a result the condensed octet of page and channel.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-from labctl.smart_energy.channels import Channel
+from labctl.smart_energy.channels import Channel, channels_of_mask
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.ncp.codec import FoundNetwork
 from labctl.virtual.ncp.handlers.base import Answer, Part
@@ -27,19 +30,28 @@ class Scanning(Part):
 
     def start_scan(self, kind: int, channels: int, duration: int) -> Answer:
         """`channels` is a mask with the page in its upper five bits; `duration` an exponent."""
-        page = channels >> 27
-        numbers = tuple(number for number in range(27) if channels >> number & 1)
         if self._task is not None and not self._task.done():
             return {"status": Ember.MAC_SCANNING}
         if kind not in (ENERGY_SCAN, ACTIVE_SCAN):
             return {"status": _INCORRECT_SCAN_TYPE}
         if duration > _MAX_DURATION:
             return {"status": Ember.MAC_BAD_SCAN_DURATION}
-        if page != 0 or not numbers or not all(11 <= number <= 26 for number in numbers):
+        wanted = self._channels(channels)
+        if not wanted:
             return {"status": Ember.MAC_INVALID_CHANNEL_MASK}
         scan = self._energy if kind == ENERGY_SCAN else self._active
-        self._task = self.ezsp.spawn(self._run(scan, numbers, duration))
+        self._task = self.ezsp.spawn(self._run(scan, wanted, duration))
         return {"status": Ember.SUCCESS}
+
+    def _channels(self, mask: int) -> tuple[Channel, ...]:
+        """The channels of a mask; none when it has bits that no radio here has a channel for."""
+        try:
+            wanted = channels_of_mask(mask)
+        except ValueError:
+            return ()
+        whole = len(wanted) == (mask & 0x07FFFFFF).bit_count()
+        hardware = self.ezsp.hardware
+        return wanted if whole and wanted and wanted[0].band in hardware.bands else ()
 
     def stop_scan(self) -> Answer:
         """Give it up, without a scanCompleteHandler."""
@@ -52,12 +64,13 @@ class Scanning(Part):
             self._task.cancel()
             self._task = None
 
-    async def _run(self, scan: Any, channels: tuple[int, ...], duration: int) -> None:
+    async def _run(self, scan: Any, channels: tuple[Channel, ...], duration: int) -> None:
         node = self.ezsp.network.node
-        if node is not None:
+        idle = self.ezsp.hardware.phy_count > 1 and not self.ezsp.phys.runs_on(channels[0].band)
+        if node is not None and not idle:
             await scan(node, channels, duration)
         else:
-            # Not on a network: a radio that listens and belongs to none.
+            # A radio that listens and belongs to no network, or not yet to ours.
             node = self._bare_node()
             node.power_on()
             try:
@@ -72,14 +85,18 @@ class Scanning(Part):
             state, self.ezsp.silent_listener, max_children=0, max_transfer=82, manufacturer_code=0
         )
 
-    async def _energy(self, node: Node, channels: tuple[int, ...], duration: int) -> None:
-        for channel, dbm in (await node.energy_scan(channels, duration)).items():
+    async def _energy(self, node: Node, channels: tuple[Channel, ...], duration: int) -> None:
+        page, numbers = channels[0].page, [channel.number for channel in channels]
+        for number, dbm in (await node.energy_scan(numbers, duration, page=page)).items():
             self.ezsp.callback(
-                "energy_scan_result_handler", channel=channel, rssi=max(-128, min(127, dbm))
+                "energy_scan_result_handler",
+                channel=Channel(page, number).ember_byte,
+                rssi=max(-128, min(127, dbm)),
             )
 
-    async def _active(self, node: Node, channels: tuple[int, ...], duration: int) -> None:
-        for beacon in await node.active_scan(channels, duration):
+    async def _active(self, node: Node, channels: tuple[Channel, ...], duration: int) -> None:
+        page, numbers = channels[0].page, [channel.number for channel in channels]
+        for beacon in await node.active_scan(numbers, duration, page=page):
             network = FoundNetwork(
                 channel=Channel(beacon.page, beacon.channel).ember_byte,
                 pan_id=beacon.pan_id,
