@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ OPEN_BUSY_MS = 5_000
 
 #: How long one flush waits. Short, since the event loop (and so every radio) waits with it.
 WRITE_BUSY_MS = 500
+
+#: Files beside a database that may hold what has not reached it yet: the WAL, a hot journal.
+_CHANGES = ("-wal", "-journal")
 
 _NEXT_RUN = "What was committed before is safe; the next run starts cleanly."
 
@@ -152,7 +156,9 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 def open_for_reading(path: Path) -> sqlite3.Connection:
     """Open an existing database read-only, also while a run writes to it.
 
-    Raises `DatabaseError`, also when the tables are older than this labctl needs.
+    Where nothing may be written (read-only media, somebody else's archive) it is read as a file
+    that nobody changes. Raises `DatabaseError`, also when the tables are older than this labctl
+    needs.
     """
     if not path.exists():
         raise DatabaseError(
@@ -163,26 +169,58 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     if path.is_dir():
         raise DatabaseError("this is a folder", where=str(path), mend="Give a file as --db.")
     with translated(path):
-        connection = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode=ro",
-            uri=True,
-            isolation_level=None,
-            timeout=OPEN_BUSY_MS / 1000,
-        )
         try:
-            _check_identity(connection, path)
-            pending = migrations.pending(Database(connection))
-        except BaseException:
-            connection.close()
-            raise
-    if pending:
+            return _opened_for_reading(path)
+        except sqlite3.Error as error:
+            if not _needs_files_beside(error, path.resolve()):
+                raise
+        _demand_rest(path)
+        return _opened_for_reading(path, immutable=True)
+
+
+def _opened_for_reading(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
+    """`immutable` promises SQLite that nobody writes, so that it looks for no file but this one."""
+    connection = sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if immutable else ''}",
+        uri=True,
+        isolation_level=None,
+        timeout=OPEN_BUSY_MS / 1000,
+    )
+    try:
+        _check_identity(connection, path)
+        pending = migrations.pending(Database(connection))
+        if pending:
+            raise DatabaseError(
+                f"the database lacks {', '.join(migration.name for migration in pending)}",
+                where=str(path),
+                mend="The next run on it brings it up to date.",
+            )
+    except BaseException:
         connection.close()
-        raise DatabaseError(
-            f"the database lacks {', '.join(migration.name for migration in pending)}",
-            where=str(path),
-            mend="The next run on it brings it up to date.",
-        )
+        raise
     return connection
+
+
+def _needs_files_beside(error: sqlite3.Error, file: Path) -> bool:
+    """Whether SQLite failed for want of what even a reader in WAL mode wants to write: FILE-shm."""
+    primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return primary in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) and not all(
+        os.access(place, os.W_OK, effective_ids=True) for place in (file, file.parent)
+    )
+
+
+def _demand_rest(path: Path) -> None:
+    """Raise `DatabaseError` if the file alone is not all of the database."""
+    file = path.resolve()
+    for suffix in _CHANGES:
+        changes = file.with_name(file.name + suffix)
+        if changes.exists() and changes.stat().st_size:
+            raise DatabaseError(
+                f"its last changes are in {changes.name}, and SQLite can only take them in where"
+                " it may write",
+                where=str(path),
+                mend="Copy both files into a folder that may be written to, and give that as --db.",
+            )
 
 
 @dataclass(frozen=True, slots=True)
