@@ -43,6 +43,11 @@ class Bearers:
         """The hub's own EUI-64 addresses: one for each radio, the first radio's first."""
         return tuple(dict.fromkeys(state.eui64 for state in self._states))
 
+    @property
+    def beside(self) -> RadioState | None:
+        """The second radio of two that stand side by side."""
+        return next((state for state in self._states if state.eui64 != self.first.eui64), None)
+
     def of(self, device: Device) -> RadioState:
         """The bearer that a device was last heard on; the first for one that never was."""
         return self._states[device.bearer or 0]

@@ -164,9 +164,17 @@ class DeviceLog:
             )
         )
 
-    def belongs_to(self, hub: Eui64, extended_pan_id: Eui64) -> None:
+    def belongs_to(
+        self, hub: Eui64, extended_pan_id: Eui64, *, beside: Eui64 | None = None
+    ) -> None:
         """Note whose log it is; a restoration that was asked for is done."""
-        self._frame = replace(self._frame, hub=hub, extended_pan_id=extended_pan_id, restore=False)
+        self._frame = replace(
+            self._frame,
+            hub=hub,
+            extended_pan_id=extended_pan_id,
+            restore=False,
+            beside=beside or self._frame.beside,
+        )
 
     # -- entries ----------------------------------------------------------------------------------
 

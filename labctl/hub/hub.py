@@ -220,7 +220,17 @@ class Hub(CoordinatorListener):
                 mend="`labctl hub export` and `labctl hub import` move a log to another radio; "
                 "without its key store the rig begins a log of its own",
             )
-        self._log.belongs_to(radio.eui64, radio.extended_pan_id)
+        beside = bearers.beside
+        if beside is not None and kept.beside not in (None, beside.eui64):
+            raise RigError(
+                f"the second radio is {beside.eui64}, the device log knows {kept.beside} there",
+                where=beside.name,
+                mend="plug that one in again; on another one the devices of its band must be "
+                "unpaired and paired anew, with a key store of their own",
+            )
+        self._log.belongs_to(
+            radio.eui64, radio.extended_pan_id, beside=beside.eui64 if beside else None
+        )
         resumption = await self._keys.resume(swapped=swapped)
         for state in bearers:
             self._reporter.radio_up(state)
@@ -418,12 +428,12 @@ class Hub(CoordinatorListener):
             return
         self._reporter.note("partner-key-sent", eui64=request.requester)
 
-    def connection_lost(self, cause: str) -> None:
+    def connection_lost(self, cause: str, bearer: int = 0) -> None:
         """The radio is gone: infrastructure, and the end of whatever was under way."""
         if self._lost or self._bearers is None:
             return
         self._lost = True
-        name = self._bearers.first.name
+        name = self._bearers[bearer].name
         self._bus.emit(RadioLost(at_us=self._clock.now_us(), name=name, cause=cause))
         self._trust_centre.radio_lost(cause)
 

@@ -83,11 +83,13 @@ class KeptLog:
     """The whole log. `hub` and `extended_pan_id` are None before the first start.
 
     `restore` asks the next start to form the network anew with this extended PAN id, whatever
-    network its stick holds (GBCS CCS03).
+    network its stick holds (GBCS CCS03). `beside` is the second
+    radio's address, where there are two.
     """
 
     hub: Eui64 | None = None
     extended_pan_id: Eui64 | None = None
+    beside: Eui64 | None = None
     restore: bool = False
     devices: tuple[KeptDevice, ...] = ()
     historic: tuple[HistoricDevice, ...] = ()

@@ -254,7 +254,7 @@ class CoordinatorListener(abc.ABC):
         """The network moved to another channel, asked for or not."""
 
     @abc.abstractmethod
-    def connection_lost(self, cause: str) -> None:
+    def connection_lost(self, cause: str, bearer: int = 0) -> None:
         """The stick is gone or in a failed state. Nothing more will come."""
 
 

@@ -110,6 +110,7 @@ def _written(log: KeptLog) -> dict[str, Any]:
         "format": FORMAT,
         "hub": log.hub,
         "extended_pan_id": log.extended_pan_id,
+        "beside": log.beside,
         "restore": log.restore,
         "devices": [
             {
@@ -161,6 +162,7 @@ def _read(stored: dict[str, Any]) -> KeptLog:
     return KeptLog(
         hub=_address(stored["hub"]),
         extended_pan_id=_address(stored["extended_pan_id"]),
+        beside=_address(stored.get("beside")),
         restore=bool(stored["restore"]),
         devices=tuple(_device(entry) for entry in stored["devices"]),
         historic=tuple(

@@ -76,7 +76,7 @@ class Host(CoordinatorListener):
     def device_left(self, eui64: Eui64, nwk: int) -> None:
         self.left.append(eui64)
 
-    def connection_lost(self, cause: str) -> None:
+    def connection_lost(self, cause: str, bearer: int = 0) -> None:
         self.lost.append(cause)
 
     async def packet(self, cluster_id: int) -> Incoming:
