@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 
 from rich import box
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
@@ -14,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from labctl.bench.board import Board, DeviceLine
+from labctl.bench.flow import Flow
 from labctl.bench.plain import shown_time
 from labctl.events import Event, JoinOutcome, Step, StepStatus
 
@@ -46,6 +48,8 @@ _OUTCOME_STYLE = {
     JoinOutcome.FAILED: "bold red",
     JoinOutcome.NOT_HEARD: "bold yellow",
 }
+_REFUSED_AND_LQI = 10
+_BETWEEN_COLUMNS = 5 * 3
 _WEAK_DBM, _POOR_DBM = -85, -92
 
 
@@ -84,8 +88,7 @@ class LiveView:
 
 def draw(board: Board, duration_s: float | None) -> Group:
     """The whole screen as a rich renderable."""
-    parts: list[object] = [_head(board, duration_s), _devices(board)]
-    parts.extend(_join(device) for device in board.devices.values() if _shows_join(device))
+    parts: list[object] = [_head(board, duration_s), _Devices(board)]
     if board.notes:
         parts.append(
             Panel(
@@ -130,7 +133,52 @@ def _head(board: Board, duration_s: float | None) -> Panel:
     return Panel(Group(*lines), title=title, title_align="left", border_style="blue")  # type: ignore[arg-type]
 
 
-def _devices(board: Board) -> Table:
+class _Devices:
+    """A table and the joins below it; blocks of lines where the table's columns have no room."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        devices = self._board.devices.values()
+        if _table_width(self._board) <= options.max_width:
+            yield _table(self._board)
+            for device in devices:
+                if _shows_join(device):
+                    yield Flow([Text(device.name, style="dim"), *_join(device)], first=2, indent=4)
+        else:
+            for device in devices:
+                yield from _block(device, self._board.now_us)
+
+
+def _table_width(board: Board) -> int:
+    """How wide the table must be for no cell to be cut, reads one below the other if need be."""
+    cells = [
+        (
+            [Text(device.name)],
+            [_state(device, board.now_us)],
+            _reads(device, board.now_us),
+            [_rssi(device)],
+        )
+        for device in board.devices.values()
+    ]
+    columns = zip(*cells, strict=True)
+    widest = (max((text.cell_len for cell in c for text in cell), default=0) for c in columns)
+    return sum(widest) + _REFUSED_AND_LQI + _BETWEEN_COLUMNS
+
+
+def _block(device: DeviceLine, now_us: int) -> Iterator[RenderableType]:
+    head = [Text(device.name, style="bold"), _state(device, now_us), _rssi(device)]
+    if device.lqi is not None:
+        head.append(Text(f"LQI {device.lqi}"))
+    if device.refused:
+        head.append(Text(f"{device.refused} refused", style="yellow"))
+    yield Flow(head, indent=2)
+    yield Flow(_reads(device, now_us), first=2, indent=2)
+    yield Flow(_join(device), first=2, indent=2)
+
+
+def _table(board: Board) -> Table:
     table = Table(
         expand=True, show_edge=False, pad_edge=False, header_style="dim", box=box.SIMPLE_HEAD
     )
@@ -144,7 +192,7 @@ def _devices(board: Board) -> Table:
         table.add_row(
             Text(device.name, style="bold"),
             _state(device, board.now_us),
-            _reads(device, board.now_us),
+            Flow(_reads(device, board.now_us)),
             Text(str(device.refused), style="yellow" if device.refused else "dim"),
             _rssi(device),
             "" if device.lqi is None else str(device.lqi),
@@ -163,13 +211,12 @@ def _state(device: DeviceLine, now_us: int) -> Text:
     return text
 
 
-def _reads(device: DeviceLine, now_us: int) -> Text:
-    text = Text()
+def _reads(device: DeviceLine, now_us: int) -> list[Text]:
+    texts = []
     for schedule in device.schedules.values():
         expected = schedule.expected(now_us)
         missed = max(0, expected - schedule.observed)
-        if text:
-            text.append("  ")
+        text = Text()
         text.append(f"{schedule.name} ", style="dim")
         text.append(
             f"{schedule.observed}/{expected}" if expected else "–",
@@ -177,7 +224,8 @@ def _reads(device: DeviceLine, now_us: int) -> Text:
         )
         if schedule.late:
             text.append(f" {schedule.late} late", style="yellow")
-    return text
+        texts.append(text)
+    return texts
 
 
 def _rssi(device: DeviceLine) -> Text:
@@ -192,13 +240,15 @@ def _shows_join(device: DeviceLine) -> bool:
     return bool(device.steps) or bool(device.cause)
 
 
-def _join(device: DeviceLine) -> Text:
-    text = Text(f"  {device.name} ", style="dim")
+def _join(device: DeviceLine) -> list[Text]:
+    texts = []
     for step in device.steps:
-        text.append(" ● ", style=_STATUS_STYLE[step.status])
-        text.append(_STEP_WORDS[step.step])
+        text = Text("● ", style=_STATUS_STYLE[step.status])
+        text.append(_STEP_WORDS[step.step], style="default")
         if step.elapsed_us >= SHOWN_FROM_US:
-            text.append(f" +{step.elapsed_us / 1e6:.1f} s", style="dim")
+            text.append(f" +{step.elapsed_us / 1e6:.1f} s", style="dim default")
+        texts.append(text)
     if device.outcome is not None and device.outcome is not JoinOutcome.AUTHORISED:
-        text.append(f"  {device.outcome}: {device.cause}", style=_OUTCOME_STYLE[device.outcome])
-    return text
+        style = _OUTCOME_STYLE[device.outcome]
+        texts.append(Text(f"{device.outcome}: {device.cause}", style=style))
+    return texts

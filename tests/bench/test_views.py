@@ -6,8 +6,10 @@ import io
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from labctl.bench.board import Board
+from labctl.bench.flow import Flow
 from labctl.bench.live import LiveView, draw
 from labctl.bench.plain import MAX_REFUSALS_SHOWN, PlainView
 from labctl.events import (
@@ -222,6 +224,82 @@ def test_the_live_view_says_what_a_person_asks_for() -> None:
         assert wanted in text, text
     failed = drawn(board_after(*opening(), *join(JoinOutcome.FAILED, "another issuer")), 160)
     assert "failed: another issuer" in failed
+
+
+LONG_JOIN = [
+    JoinStarted(
+        at_us=START_US,
+        join=1,
+        eui64=DEVICE,
+        kind=JoinKind.JOIN,
+        band=Band.GHZ_2_4,
+        page=0,
+        channel=20,
+    ),
+    *(
+        JoinStepTaken(
+            at_us=START_US + number * SECOND, join=1, step=step, elapsed_us=number * 1_700_000
+        )
+        for number, step in enumerate(Step)
+    ),
+    JoinEnded(
+        at_us=START_US + 60 * SECOND,
+        join=1,
+        outcome=JoinOutcome.FAILED,
+        cause="its certificate is of another authority than the one that the hub trusts",
+    ),
+]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_live_view_cuts_nothing_and_breaks_no_step_where_columns_have_no_room(
+    width: int,
+) -> None:
+    gas = ReadScheduleDeclared(
+        at_us=START_US,
+        eui64=DEVICE,
+        name="gas",
+        cluster_id=0x0702,
+        attributes=(0,),
+        period_ms=1_800_000,
+        tolerance_ms=2_000,
+    )
+    name = "a display with a name of some length"
+    named = DeviceSeen(at_us=START_US, eui64=DEVICE, name=name, kind=DeviceKind.IHD)
+    board = board_after(*opening(), gas, named, *LONG_JOIN, read(60), sample(-61), refused())
+    lines = drawn(board, width).splitlines()
+    assert all(len(line) <= width for line in lines)
+    assert not any("…" in line for line in lines), "something was cut"
+    for whole in (
+        name,
+        "electricity 1/1",
+        "gas –",
+        "-61 dBm",
+        "● first read +15.3 s",
+        *(f"● {word}" for word in ("beacon", "nwk key +3.4 s", "link key +11.9 s")),
+    ):
+        assert any(whole in line for line in lines), f"{whole} is broken or missing"
+    told = " ".join(" ".join(lines).split())
+    assert "failed: its certificate is of another authority than the one that the hub" in told
+    assert ("reads served / expected" in told) == (width == 120)
+
+
+def flowing(*texts: str, width: int, first: int = 0, indent: int = 0) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, force_terminal=False)
+    console.print(Flow([Text(text) for text in texts], first=first, indent=indent))
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+
+
+def test_texts_flow_without_being_broken() -> None:
+    assert flowing(width=10) == []
+    assert flowing("", width=10) == []
+    assert flowing("aa", "", "bb", width=6) == ["aa  bb"]
+    assert flowing("aa", "bb", width=5) == ["aa", "bb"]
+    assert flowing("aa", "bb c", "dd", width=9, first=1, indent=2) == [" aa  bb c", "  dd"]
+    assert flowing("one two", "x", width=7, indent=2) == ["one two", "  x"]
+    assert flowing("x", "one two six", "y", width=9, indent=2) == ["x", "  one two", "  six  y"]
+    assert flowing("eleventeen", width=6, indent=1) == [" eleve", " nteen"]
+    assert flowing("x" * 5, width=1, indent=4), "an indent wider than the screen is no failure"
 
 
 def test_the_live_view_is_not_drawn_for_each_event() -> None:
