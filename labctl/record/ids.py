@@ -16,6 +16,9 @@ class Known:
     joins: dict[int, int] = field(default_factory=dict)
     schedules: dict[tuple[str, str], int] = field(default_factory=dict)
     identities: dict[str, dict[str, object]] = field(default_factory=dict)
+    links: dict[tuple[int, int | None, str, int, int], int] = field(default_factory=dict)
+    bearers: dict[int, int | None] = field(default_factory=dict)
+    """The radio (its row) that each device was last heard on."""
 
     def copy(self) -> Known:
         """A copy that later changes do not reach (what `identities` holds is never changed)."""
@@ -26,12 +29,21 @@ class Known:
             joins=dict(self.joins),
             schedules=dict(self.schedules),
             identities=dict(self.identities),
+            links=dict(self.links),
+            bearers=dict(self.bearers),
         )
 
     def next_run(self, run_id: int) -> None:
         """Devices stay the same; all else is numbered anew in each run."""
         self.run_id = run_id
-        for numbered in (self.radios, self.joins, self.schedules, self.identities):
+        for numbered in (
+            self.radios,
+            self.joins,
+            self.schedules,
+            self.identities,
+            self.links,
+            self.bearers,
+        ):
             numbered.clear()
 
 

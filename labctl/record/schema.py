@@ -15,6 +15,7 @@ from collections.abc import Iterable
 
 from sqlite_utils import Database, Migrations
 
+from labctl.record import schema_bearers
 from labctl.record.views import VIEWS
 
 #: ``PRAGMA application_id``: "labc", so that ``file`` and we can tell the database from others.
@@ -220,6 +221,15 @@ def first_tables(db: Database) -> None:
     _execute(db, _INDEXES)
     _execute(db, VIEWS)
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+@migrations(name="0002_bearers")
+def bearers(db: Database) -> None:
+    """Bearers: counts behind links, what devices report of them, airtime, noise, deliveries."""
+    _execute(db, schema_bearers.TABLES)
+    _execute(db, schema_bearers.INDEXES)
+    _execute(db, schema_bearers.COUNT_OLD_SAMPLES)
+    _execute(db, schema_bearers.VIEWS)
 
 
 def known_migrations() -> list[str]:

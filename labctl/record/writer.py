@@ -12,18 +12,15 @@ from dataclasses import asdict
 from typing import Any
 
 from labctl import events as ev
+from labctl.record.bearer_writer import BearerWriter
 from labctl.record.ids import Known, Rows
 from labctl.record.interrupted import close_interrupted
+from labctl.record.link_writer import LinkWriter
 
-_INSERT_LINK = (
-    "INSERT INTO link_samples"
-    " (run_id, device_id, radio_id, at_us, direction, page, channel, rssi_dbm, lqi)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
 _INSERT_READ = (
     "INSERT INTO reads (run_id, device_id, at_us, initiator, schedule_id, endpoint, cluster_id,"
-    " command_id, attributes, status, latency_us, aps_encrypted)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " command_id, attributes, status, latency_us, aps_encrypted, radio_id)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _IDENTITY_FIELDS = (
     "name",
@@ -52,7 +49,7 @@ class Writer:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
         self._rows = Rows(connection)
-        self._links: list[tuple[Any, ...]] = []
+        self._links = LinkWriter(self._rows)
         self._reads: list[tuple[Any, ...]] = []
         self._last_seen: dict[int, int] = {}
         self._handlers: dict[type[ev.Event], Callable[[Any], None]] = {
@@ -72,6 +69,7 @@ class Writer:
             ev.ReadScheduleDeclared: self._read_schedule_declared,
             ev.Refused: self._refused,
             ev.Note: self._note,
+            **BearerWriter(self._rows, self._event).handlers,
         }
 
     # -- transactions ------------------------------------------------------------------------
@@ -102,9 +100,7 @@ class Writer:
         self._write_hot_rows()
 
     def _write_hot_rows(self) -> None:
-        if self._links:
-            self._db.executemany(_INSERT_LINK, self._links)
-            self._links.clear()
+        self._links.flush()
         if self._reads:
             self._db.executemany(_INSERT_READ, self._reads)
             self._reads.clear()
@@ -120,19 +116,7 @@ class Writer:
     def _link_sample(self, event: ev.LinkSample) -> None:
         device_id = self._rows.device(event.eui64, event.at_us)
         self._last_seen[device_id] = event.at_us
-        self._links.append(
-            (
-                self.run_id,
-                device_id,
-                self._rows.known.radios.get(event.radio),
-                event.at_us,
-                event.direction.value,
-                event.page,
-                event.channel,
-                event.rssi_dbm,
-                event.lqi,
-            )
-        )
+        self._links.add(event, device_id)
 
     def _read_served(self, event: ev.ReadServed) -> None:
         device_id = self._rows.device(event.eui64, event.at_us)
@@ -153,6 +137,7 @@ class Writer:
                 event.status,
                 event.latency_us,
                 int(event.aps_encrypted),
+                self._rows.known.bearers.get(device_id),
             )
         )
 

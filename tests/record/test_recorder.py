@@ -326,6 +326,7 @@ def test_a_read_lands_with_its_schedule(recorder: Recorder) -> None:
         "status": 0,
         "latency_us": 5_300,
         "aps_encrypted": 1,
+        "radio_id": None,
     }
     assert (second["schedule_id"], second["command_id"], second["attributes"]) == (None, 3, "")
     # Another device's schedule of the same name is not this device's.
