@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import bellows.types as t
@@ -15,10 +15,11 @@ import zigpy.exceptions
 from bellows.exception import ControllerError, EzspError
 
 from labctl.errors import RigError
-from labctl.events import Band, JoinKind
+from labctl.events import JoinKind
 from labctl.radio.coordinator import (
     Coordinator,
     CoordinatorListener,
+    DutyCycle,
     EndpointDescriptor,
     Incoming,
     JoinDecision,
@@ -29,14 +30,19 @@ from labctl.radio.coordinator import (
     RadioKeyEngine,
     RadioState,
 )
+from labctl.radio.ezsp import duty_cycle
 from labctl.radio.ezsp.addresses import AddressBook, pin
 from labctl.radio.ezsp.application import SmartEnergyApplication, application_configuration
+from labctl.radio.ezsp.children import ChildPhys
 from labctl.radio.ezsp.forming import FORM_ANEW, bring_up, must_be_ok
 from labctl.radio.ezsp.key_engine import EzspKeyEngine, built_in_suites
 from labctl.radio.ezsp.link_keys import LinkKeyTable, driver_eui64
 from labctl.radio.ezsp.messages import ReceivedFrame, Sender, received_frame
+from labctl.radio.ezsp.phys import Phys
 from labctl.radio.ezsp.troubles import gone, start_failed, why_lost
 from labctl.secret import Secret
+from labctl.smart_energy.airtime import Limits
+from labctl.smart_energy.channels import Channel
 from labctl.smart_energy.eui64 import Eui64
 
 _LOGGER = logging.getLogger(__name__)
@@ -104,6 +110,9 @@ class EzspCoordinator(Coordinator):
         self._keys: LinkKeyTable | None = None
         self._sender: Sender | None = None
         self._key_engine: EzspKeyEngine | None = None
+        self._phys: Phys | None = None
+        self._children: ChildPhys | None = None
+        self._joins = asyncio.Lock()
         self._addresses = AddressBook(lambda *entry: self._spawn(self._pin(*entry)))
         self._tasks: set[asyncio.Task[None]] = set()
         self._unresolved: dict[int, list[ReceivedFrame]] = {}
@@ -145,16 +154,16 @@ class EzspCoordinator(Coordinator):
         self._keys = LinkKeyTable(ezsp, radio=self._port.name)
         self._sender = Sender(ezsp, radio=self._port.name)
         try:
-            state = await self._settle(app, settings, resumed)
+            states = await self._settle(app, settings, resumed)
         except Exception as error:
             await self.stop()
             raise start_failed(error, self._port.path) from error
-        return (state,)
+        return states
 
     async def _settle(
         self, app: SmartEnergyApplication, settings: NetworkSettings, resumed: bool
-    ) -> RadioState:
-        """After NETWORK_UP: what RAM forgot, checks, addresses; then the state for the record."""
+    ) -> tuple[RadioState, ...]:
+        """After NETWORK_UP: what RAM forgot, checks, addresses; then the states for the record."""
         ezsp, keys, sender = app._ezsp, self._keys, self._sender
         assert keys is not None
         assert sender is not None
@@ -183,13 +192,6 @@ class EzspCoordinator(Coordinator):
                 where=self._port.path,
                 mend="another stick is on this path: correct the inventory or swap the sticks",
             )
-        remarks = []
-        wanted = settings.phys[0].channel
-        if network.channel != wanted.number:
-            remarks.append(
-                f"the stick resumed its network on channel {int(network.channel)}; the rig file "
-                f"says {wanted.number}, which counts only when a network is formed"
-            )
         if settings.pan_id is not None and int(network.pan_id) != settings.pan_id:
             raise RigError(
                 f"the stick's network has PAN id 0x{int(network.pan_id):04x}, "
@@ -197,15 +199,25 @@ class EzspCoordinator(Coordinator):
                 where=self._port.name,
                 mend="remove hub.pan_id from the rig file, or " + FORM_ANEW,
             )
+        self._phys = phys = Phys(ezsp, radio=self._port.name)
+        remarks = await phys.begin(
+            Channel.from_ember_byte(int(network.channel)),
+            settings.phys,
+            pan_id=int(network.pan_id),
+            resumed=resumed,
+        )
+        if phys.dual:
+            self._children = ChildPhys(ezsp)
+            await self._children.read()
         await self._addresses.learn(ezsp, set(await keys.read()))
-        return RadioState(
+        first = RadioState(
             name=self._port.name,
             driver="ezsp",
             path=self._port.shown_path or self._port.path,
             eui64=eui64,
-            band=Band.GHZ_2_4,
-            page=0,
-            channel=int(network.channel),
+            band=phys.channels[0].band,
+            page=phys.channels[0].page,
+            channel=phys.channels[0].number,
             pan_id=int(network.pan_id),
             extended_pan_id=Eui64(str(network.extended_pan_id)),
             resumed=resumed,
@@ -218,6 +230,19 @@ class EzspCoordinator(Coordinator):
             key_table_size=key_table_size,
             remarks=tuple(remarks),
         )
+        others = (
+            replace(
+                first,
+                name=f"{self._port.name}/868",
+                band=channel.band,
+                page=channel.page,
+                channel=channel.number,
+                tx_power_dbm=settings.phys[bearer].tx_power_dbm,
+                remarks=(),
+            )
+            for bearer, channel in enumerate(phys.channels[1:], 1)
+        )
+        return (first, *others)
 
     async def stop(self) -> None:
         """Close joining and the port. The network stays in the NCP."""
@@ -296,6 +321,10 @@ class EzspCoordinator(Coordinator):
         """From the NCP's own tables, and what was heard since."""
         return self._addresses.nwk_of(eui64)
 
+    def bearer_of(self, eui64: Eui64) -> int:
+        """The PHY of a child, from the NCP's child table; 0 for all others."""
+        return 0 if self._children is None else self._children.bearer_of(eui64)
+
     @property
     def key_engine(self) -> RadioKeyEngine | None:
         """Key establishment in the NCP, where its firmware has the libraries."""
@@ -344,6 +373,51 @@ class EzspCoordinator(Coordinator):
             kind.name.removeprefix("COUNTER_").lower(): int(count) for kind, count in counts.items()
         }
 
+    # -- bearers ----------------------------------------------------------------------------------
+
+    async def energy_scan(
+        self, channels: Sequence[Channel], *, exponent: int = 5
+    ) -> dict[Channel, int]:
+        """startScan, page by page."""
+        with self._driver():
+            return await self._bearers.energy_scan(channels, exponent)
+
+    async def change_channel(self, bearer: int, channel: Channel) -> None:
+        """setRadioChannel or, for the second PHY, multiPhySetRadioChannel."""
+        with self._driver():
+            await self._bearers.change_channel(bearer, channel)
+        await self._look_where_we_are()
+        if self._bearers.channels[bearer] != channel:
+            raise RigError(
+                f"the NCP is at {self._bearers.channels[bearer]} and not at {channel}",
+                where=self._port.name,
+            )
+
+    async def _look_where_we_are(self) -> None:
+        assert self._listener is not None
+        with self._driver():
+            moved = await self._bearers.moved()
+        for bearer, channel in moved:
+            self._listener.channel_changed(bearer, channel)
+
+    async def duty_cycle(self, bearer: int) -> DutyCycle | None:
+        """getCurrentDutyCycle, of the bearer in the sub-GHz band."""
+        if bearer != self._bearers.sub_ghz:
+            return None
+        with self._driver():
+            return await duty_cycle.read(self._ezsp)
+
+    async def set_duty_cycle_limits(self, bearer: int, limits: Limits) -> None:
+        """setDutyCycleLimitsInStack, and read back."""
+        if bearer != self._bearers.sub_ghz:
+            raise RigError(
+                "there is no duty cycle at 2.4 GHz",
+                where=self._port.name,
+                mend=duty_cycle.NEEDS_DUTY_CYCLE,
+            )
+        with self._driver():
+            await duty_cycle.set_limits(self._ezsp, limits, self._port.name)
+
     # -- what the NCP tells -----------------------------------------------------------------------
 
     def _ezsp_callback(self, name: str, args: list[Any]) -> None:
@@ -367,8 +441,36 @@ class EzspCoordinator(Coordinator):
             self._trust_centre_join(*args)
         elif name == "zigbeeKeyEstablishmentHandler":
             self._partner_key(*args)
+        elif name == "stackStatusHandler":
+            self._stack_status(args[0])
+        elif name == "dutyCycleHandler":
+            self._duty_cycle_changed(args[2])
+        elif name == "childJoinHandler" and self._children is not None:
+            index, joining, _nwk, ieee, _kind = args
+            if joining:
+                self._children.placed(Eui64(str(ieee)), int(index))
+            else:
+                self._children.gone(Eui64(str(ieee)))
         elif self._key_engine is not None:
             self._key_engine.handle(name, args)
+
+    def _stack_status(self, status: Any) -> None:
+        changed = t.sl_Status.ZIGBEE_CHANNEL_CHANGED
+        if t.sl_Status.from_ember_status(status) == changed and self._phys is not None:
+            self._spawn(self._look_after_a_move())
+
+    async def _look_after_a_move(self) -> None:
+        try:
+            await self._look_where_we_are()
+        except RigError as error:
+            _LOGGER.warning("the channel changed, but where to? %s", error)
+
+    def _duty_cycle_changed(self, state: Any) -> None:
+        # The list of devices that comes along is misaligned: `duty_cycle` asks for a good one.
+        assert self._listener is not None
+        bearer = None if self._phys is None else self._phys.sub_ghz
+        if bearer is not None:
+            self._listener.duty_cycle_changed(bearer, duty_cycle.state_of(state))
 
     def _partner_key(self, partner: t.EUI64, status: Any) -> None:
         """What came of an APS Request Key. The NCP tells who asked, or nobody when it failed."""
@@ -389,7 +491,10 @@ class EzspCoordinator(Coordinator):
         assert self._listener is not None
         eui64 = Eui64(str(ieee))
         if update == t.EmberDeviceUpdate.DEVICE_LEFT:
-            self._listener.device_left(eui64, int(nwk))
+            if self._children is None or not self._joins.locked():
+                self._listener.device_left(eui64, int(nwk))
+            else:
+                self._spawn(self._left_later(eui64, int(nwk)))
             return
         kind = _JOIN_KINDS.get(update)
         if kind is None:
@@ -398,9 +503,42 @@ class EzspCoordinator(Coordinator):
         verdict = _JOIN_DECISIONS.get(decision, JoinDecision.NO_ACTION)
         if verdict is not JoinDecision.DENIED:
             self._addresses.remember(eui64, int(nwk))
-        self._listener.join_seen(
-            JoinSeen(eui64=eui64, nwk=int(nwk), kind=kind, decision=verdict, parent_nwk=int(parent))
+        join = JoinSeen(
+            eui64=eui64, nwk=int(nwk), kind=kind, decision=verdict, parent_nwk=int(parent)
         )
+        if self._children is None:
+            self._listener.join_seen(join)
+        else:
+            # Its frames wait until it is known over which PHY they come.
+            held = self._unresolved.setdefault(join.nwk, []) if self._is_free(join.nwk) else None
+            self._spawn(self._join_located(self._children, join, held))
+
+    def _is_free(self, nwk: int) -> bool:
+        return nwk not in self._unresolved and len(self._unresolved) < _MOST_WAITING
+
+    async def _join_located(
+        self, children: ChildPhys, join: JoinSeen, held: list[ReceivedFrame] | None
+    ) -> None:
+        """Tell of a join once the child table has said which PHY it was on; one after the other."""
+        assert self._listener is not None
+        async with self._joins:
+            bearer = children.bearer_of(join.eui64)
+            try:
+                with self._driver():
+                    bearer = await children.locate(join.eui64)
+            except RigError as error:
+                _LOGGER.warning("on which PHY is %s? %s", join.eui64, error)
+            self._listener.join_seen(replace(join, bearer=bearer))
+        if held is not None:
+            del self._unresolved[join.nwk]
+            for frame in held:
+                self._deliver(frame, self._addresses.eui64_of(frame.nwk))
+
+    async def _left_later(self, eui64: Eui64, nwk: int) -> None:
+        """After the joins that are still being told."""
+        assert self._listener is not None
+        async with self._joins:
+            self._listener.device_left(eui64, nwk)
 
     def _frame_received(self, frame: ReceivedFrame) -> None:
         if frame.kind not in (
@@ -518,6 +656,7 @@ class EzspCoordinator(Coordinator):
                 lqi=frame.lqi,
                 rssi_dbm=frame.rssi_dbm,
                 aps_counter=int(aps.sequence),
+                bearer=0 if self._children is None else self._children.bearer_of(eui64),
             )
         )
 
@@ -528,6 +667,12 @@ class EzspCoordinator(Coordinator):
         if self._app is None or self._app._ezsp is None:
             raise RigError("the radio is not running", where=self._port.name)
         return self._app._ezsp
+
+    @property
+    def _bearers(self) -> Phys:
+        if self._phys is None or self._app is None:
+            raise RigError("the radio is not running", where=self._port.name)
+        return self._phys
 
     @property
     def _key_table(self) -> LinkKeyTable:

@@ -7,11 +7,14 @@ from collections.abc import Callable
 
 import bellows.types as t
 import zigpy.exceptions
+from bellows.exception import InvalidTxPower
 
 from labctl.errors import RigError
+from labctl.events import Band
 from labctl.radio.coordinator import NetworkSettings
 from labctl.radio.ezsp.application import SmartEnergyApplication
 from labctl.radio.ezsp.link_keys import driver_eui64
+from labctl.radio.ezsp.phys import NEEDS_SUB_GHZ
 from labctl.smart_energy.eui64 import Eui64
 
 _LOGGER = logging.getLogger(__name__)
@@ -115,19 +118,25 @@ async def _form(
     )
     (status,) = await ezsp.setInitialSecurityState(state=state)
     must_be_ok(status, "the NCP did not take the trust centre's security state", radio)
-    await ezsp.formNetwork(
-        parameters=t.EmberNetworkParameters(
-            panId=t.EmberPanId(pan_id),
-            extendedPanId=driver_eui64(extended),
-            # bellows types it unsigned; the NCP reads a signed octet
-            radioTxPower=t.uint8_t(phy.tx_power_dbm % 256),
-            radioChannel=t.uint8_t(phy.channel.ember_byte),
-            joinMethod=t.EmberJoinMethod.USE_MAC_ASSOCIATION,
-            nwkManagerId=t.EmberNodeId(0),
-            nwkUpdateId=t.uint8_t(0),
-            channels=t.Channels(phy.channel.mask),
-        )
+    parameters = t.EmberNetworkParameters(
+        panId=t.EmberPanId(pan_id),
+        extendedPanId=driver_eui64(extended),
+        # bellows types it unsigned; the NCP reads a signed octet
+        radioTxPower=t.uint8_t(phy.tx_power_dbm % 256),
+        radioChannel=t.uint8_t(phy.channel.ember_byte),
+        joinMethod=t.EmberJoinMethod.USE_MAC_ASSOCIATION,
+        nwkManagerId=t.EmberNodeId(0),
+        nwkUpdateId=t.uint8_t(0),
+        channels=t.Channels(phy.channel.mask),
     )
+    try:
+        await ezsp.formNetwork(parameters=parameters)
+    except (zigpy.exceptions.FormationFailure, InvalidTxPower) as error:
+        raise RigError(
+            f"the stick forms no network at {phy.channel} with {phy.tx_power_dbm} dBm: {error}",
+            where=radio,
+            mend=NEEDS_SUB_GHZ if phy.channel.band is Band.MHZ_868 else "",
+        ) from error
 
 
 def must_be_ok(status: object, what: str, radio: str) -> None:

@@ -1,0 +1,48 @@
+"""What bellows 1.2 has wrong of the frames that a sub-GHz hub needs, put right for one connection.
+
+bellows itself stays as it is: the table of frames is replaced in the object that speaks to one NCP.
+docs/drivers.md lists what is wrong, and a test for each shows that it still is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bellows.types as t
+
+_SET_LIMITS, _GET_LIMITS = "setDutyCycleLimitsInStack", "getDutyCycleLimits"
+
+
+class DutyCycleLimits(t.EzspStruct):
+    """EmberDutyCycleLimits: three numbers in 0.01 %, which ascend (UG100).
+
+    bellows' own structure of that name has the fields of another one, a vendor's identifier and
+    string of nine octets, so that its getDutyCycleLimits ends in a timeout.
+    """
+
+    limited: t.uint16_t
+    critical: t.uint16_t
+    suspended: t.uint16_t
+
+
+def protocol_of(ezsp: Any) -> Any:
+    """The connection's protocol with the duty cycle's frames put right.
+
+    To be asked for anew at each use: a reset of the NCP makes bellows begin with another object.
+    """
+    protocol = ezsp._protocol
+    if protocol.COMMANDS is type(protocol).COMMANDS and _GET_LIMITS in protocol.COMMANDS:
+        frame, _, answer = protocol.COMMANDS[_GET_LIMITS]
+        status = answer["status"]
+        right = {
+            _GET_LIMITS: (frame, {}, {"status": status, "limits": DutyCycleLimits}),
+            _SET_LIMITS: (
+                protocol.COMMANDS[_SET_LIMITS][0],
+                {"limits": DutyCycleLimits},
+                {"status": status},
+            ),
+        }
+        protocol.COMMANDS = {**protocol.COMMANDS, **right}
+        for name, (number, request, response) in right.items():
+            protocol.COMMANDS_BY_ID[number] = (name, request, response)
+    return protocol
