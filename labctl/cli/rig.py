@@ -163,7 +163,27 @@ def _as_json(loaded: LoadedRig) -> dict[str, Any]:
         "inventory": str(loaded.inventory_path),
         "config_sha256": loaded.config_sha256,
         "virtual": loaded.is_virtual,
-        "hub": {**shown["hub"], "suites": list(loaded.rig.hub.all_suites)},
+        "hub": {
+            **shown["hub"],
+            "suites": list(loaded.rig.hub.all_suites),
+            "band": "dual" if len(loaded.phys) > 1 else loaded.bands[0].value,
+            "page": loaded.phys[0].channel.page,
+            "channel": loaded.phys[0].channel.number,
+            "tx_power_dbm": loaded.phys[0].tx_power_dbm,
+        },
+        "bearers": [
+            {
+                "radio": loaded.second_radio_name or loaded.radio_name
+                if number
+                else loaded.radio_name,
+                "band": phy.band.value,
+                "page": phy.channel.page,
+                "channel": phy.channel.number,
+                "frequency_khz": phy.channel.frequency_khz,
+                "tx_power_dbm": phy.tx_power_dbm,
+            }
+            for number, phy in enumerate(loaded.phys)
+        ],
         "radio": {"name": loaded.radio_name, **loaded.radio.model_dump(mode="json")},
         "certificate": None
         if loaded.certificate is None
@@ -214,8 +234,11 @@ def _as_text(loaded: LoadedRig) -> str:
         f"rig         {loaded.name}{' (virtual)' if loaded.is_virtual else ''}",
         f"files       {loaded.path}, {loaded.inventory_path}",
         f"radio       {radio['name']}: {radio['driver']} at {radio['path']}",
-        f"hub         {hub['generation']}, key establishment suite {suites}, {hub['band']} "
-        f"channel {hub['channel']}, {hub['tx_power_dbm']} dBm",
+        f"hub         {hub['generation']}, key establishment suite {suites}",
+        *(
+            f"bearer      {bearer['radio']}: {phy.channel}, {phy.tx_power_dbm} dBm"
+            for bearer, phy in zip(data["bearers"], loaded.phys, strict=True)
+        ),
         f"bench       {data['bench']['duration'] or 'until interrupted'}",
         f"sha256      {loaded.config_sha256}",
     ]

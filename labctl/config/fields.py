@@ -58,6 +58,16 @@ class Strict(BaseModel):
         return data
 
 
+def _written(value: Any) -> Any:
+    if value is None:
+        raise wrong("nothing is written here", "write a value, or remove the key")
+    return value
+
+
+WRITTEN = BeforeValidator(_written)
+"""For keys whose default is worked out: without a value the key must not be there either."""
+
+
 # -- text ---------------------------------------------------------------------------------------
 
 
@@ -72,7 +82,8 @@ Text = Annotated[str, BeforeValidator(as_written), Field(min_length=1, max_lengt
 """A text of 1 to 255 characters; a number is taken as it is written."""
 
 
-def _name(value: Any) -> str:
+def name(value: Any) -> str:
+    """A name that other parts of the files refer to, or `wrong`."""
     text = as_written(value)
     if not isinstance(text, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", text):
         raise wrong(
@@ -84,7 +95,7 @@ def _name(value: Any) -> str:
 
 Name = Annotated[
     str,
-    BeforeValidator(_name),
+    BeforeValidator(name),
     WithJsonSchema(
         {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$", "x-kind": "name"}
     ),

@@ -23,7 +23,7 @@ from labctl.config.fields import (
 )
 from labctl.config.problems import quote
 from labctl.config.secrets import SecretReference, SecretSource
-from labctl.events import DeviceKind
+from labctl.events import Band, DeviceKind
 
 VIRTUAL_PATH = "virtual"
 LAB_CA = "lab-ca"
@@ -83,7 +83,8 @@ Suites = Annotated[
 """Key establishment suites: 1 (sect163k1), 2 (sect283k1)."""
 
 
-def _position(value: Any) -> tuple[float, ...]:
+def position(value: Any) -> tuple[float, ...]:
+    """Three numbers, or `wrong`."""
     if not isinstance(value, list | tuple) or len(value) != 3:
         raise wrong("a position has three numbers", "write [x, y, z] in metres")
     for part in value:
@@ -92,9 +93,39 @@ def _position(value: Any) -> tuple[float, ...]:
     return tuple(float(part) for part in value)
 
 
+def _bands(value: Any) -> tuple[Band, ...]:
+    if not isinstance(value, list | tuple) or not value:
+        raise wrong("a list of bands is needed", "write [2.4 GHz], [868 MHz] or both")
+    found = []
+    for entry in value:
+        try:
+            found.append(Band(as_written(entry)))
+        except ValueError:
+            raise wrong(
+                f"there is no band {quote(entry)}", "write [2.4 GHz], [868 MHz] or both"
+            ) from None
+    unique([band.value for band in found], what="band")
+    return tuple(band for band in Band if band in found)
+
+
+Bands = Annotated[
+    tuple[Band, ...],
+    BeforeValidator(_bands),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"enum": [band.value for band in Band]},
+            "minItems": 1,
+            "maxItems": 2,
+            "x-kind": "list of `2.4 GHz`, `868 MHz`",
+        }
+    ),
+]
+"""Frequency bands, 2.4 GHz first."""
+
 Position = Annotated[
     tuple[float, float, float],
-    BeforeValidator(_position),
+    BeforeValidator(position),
     WithJsonSchema(
         {
             "type": "array",
@@ -134,7 +165,9 @@ class Radio(Strict):
     """USB identity of the stick; checked before the port is opened."""
     eui64: Eui | None = None
     """The stick's own address; checked against the stick. The virtual stick takes it."""
-
+    bands: Bands = (Band.GHZ_2_4,)
+    """What it can send on. All retail sticks have 2.4 GHz only. Both: a radio and a firmware that
+    is on both at once (two PHYs)."""
     key_establishment: Suites | None = None
     """Virtual stick: suites that its firmware has the library and a lab certificate for."""
 
@@ -159,7 +192,11 @@ class VirtualDevice(Strict):
     """What makes a device virtual: where it stands and what it can do."""
 
     position: Position = (3.0, 0.0, 0.0)
-    """x, y, z in metres; the hub's radio stands at [0, 0, 0]."""
+    """x, y, z in metres; the hub's radio stands at [0, 0, 0], or where a drawn house has it."""
+    room: Name | None = None
+    """The room that it stands in when the rig file draws a house."""
+    prefers: Annotated[Band, choice(Band)] | None = None
+    """The band that a device with two looks for first. Default: 2.4 GHz."""
     suites: Suites = (2,)
     """Key establishment suites that the device can do."""
     acts_as: Annotated[ActsAs, choice(ActsAs)] | None = None
@@ -181,8 +218,30 @@ class Device(Strict):
     """Model, for reports."""
     manufacturer: Text | None = None
     """Manufacturer, for reports."""
+    bands: Bands | None = None
+    """Bands that it can join on. Default: not known; of a virtual device 2.4 GHz, of a virtual gas
+    meter both."""
     virtual: Annotated[VirtualDevice | None, BeforeValidator(section)] = None
     """Present when the device is a virtual one."""
+
+    @property
+    def known_bands(self) -> tuple[Band, ...]:
+        """Bands that it can join on, defaults applied; empty when that is not known."""
+        if self.bands is not None or self.virtual is None:
+            return self.bands or ()
+        gas = (DeviceKind.GAS_METER, DeviceKind.METER)
+        is_gas = self.virtual.acts_as is ActsAs.GAS_METER or (
+            self.virtual.acts_as is None and self.kind in gas
+        )
+        return tuple(Band) if is_gas else (Band.GHZ_2_4,)
+
+    @property
+    def prefers(self) -> Band | None:
+        """Of two bands the one that a virtual device looks for first; the only one if it has one.
+        None when it is not known."""
+        bands = self.known_bands
+        wish = self.virtual.prefers if self.virtual else None
+        return wish or (bands[0] if bands else None)
 
 
 class Certificate(Strict):

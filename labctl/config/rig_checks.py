@@ -7,26 +7,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labctl.config.access_file import inspect_access, shipped_access
+from labctl.config.bearer_checks import BearerCheck
 from labctl.config.document import Document
 from labctl.config.durations import duration_text
+from labctl.config.hub_radio import SubGhz
 from labctl.config.inventory import LAB_CA, Device, Driver, Inventory, Radio
 from labctl.config.inventory_checks import read_identity, read_install_code
 from labctl.config.ota_folder import read_images
+from labctl.config.place_checks import PlaceCheck
 from labctl.config.problems import Problem, ProblemSeverity, did_you_mean, errors_of, quote
-from labctl.config.resolved import DeviceUnderTest, ReadSchedule
+from labctl.config.resolved import (
+    DeviceUnderTest,
+    Phy,
+    ReadSchedule,
+    SecondNetwork,
+    VirtualPlace,
+)
 from labctl.config.rig_file import DeviceRole, ElectricityMeter, Meter, Rig
 from labctl.config.schedules import HUB_ENDPOINT, resolve_reads
 from labctl.config.secrets import SecretReader
-from labctl.events import Band, PairingMethod
+from labctl.events import PairingMethod
 from labctl.smart_energy.access import AccessTable
+from labctl.smart_energy.airtime import Limits
 from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.identity import Identity
 from labctl.smart_energy.ota_image import OtaImage
 
 MOST_ELECTRICITY_METERS = 4
 MOST_GAS_METERS = 1
-CHANNELS_2_4_GHZ = range(11, 27)
-SUB_GHZ_MOST_DBM = 14
 _PATHS = "paths start at the folder of the rig file"
 _NOT_YET = "not supported yet by this version of labctl"
 _SUPPORTED_METHODS = (PairingMethod.REMOTE, PairingMethod.PRE_PAIRED)
@@ -44,6 +52,10 @@ class RigCheck:
     problems: list[Problem] = field(default_factory=list)
     inventory_problems: list[Problem] = field(default_factory=list)
     radio: Radio | None = None
+    phys: tuple[Phy, ...] = ()
+    second: SecondNetwork | None = None
+    duty_limits: Limits | None = None
+    place: VirtualPlace = field(default_factory=VirtualPlace)
     devices: list[DeviceUnderTest] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     certificate: Identity | None = None
@@ -55,7 +67,7 @@ class RigCheck:
     def run(self) -> None:
         """Run all checks."""
         self._radio()
-        self._band()
+        self._bearers()
         self._network()
         self._suites_and_certificate()
         self._access()
@@ -63,6 +75,7 @@ class RigCheck:
         self._meters()
         self._virtual_section()
         self._devices()
+        self._place()
 
     def _error(self, place: tuple[str | int, ...], what: str, mend: str = "") -> None:
         self.problems.append(self.document.problem(place, what, mend))
@@ -92,26 +105,33 @@ class RigCheck:
                 "use a radio with 'driver: ezsp'",
             )
 
-    def _band(self) -> None:
-        hub = self.rig.hub
-        if hub.band is Band.MHZ_868:
-            self._error(("hub", "band"), f"868 MHz: {_NOT_YET}", "write 2.4 GHz")
-            if hub.tx_power_dbm > SUB_GHZ_MOST_DBM:
-                self._error(
-                    ("hub", "tx_power_dbm"),
-                    f"{hub.tx_power_dbm} dBm is over the limit on 868 MHz: "
-                    f"{SUB_GHZ_MOST_DBM} dBm (25 mW)",
-                )
-        elif hub.channel not in CHANNELS_2_4_GHZ:
-            self._error(
-                ("hub", "channel"),
-                f"there is no channel {hub.channel} on 2.4 GHz",
-                f"channels {CHANNELS_2_4_GHZ[0]} to {CHANNELS_2_4_GHZ[-1]} are possible",
-            )
+    def _bearers(self) -> None:
+        check = BearerCheck(self.rig, self.document, self.inventory, self.inventory_document)
+        check.run()
+        self.problems += check.problems
+        self.phys, self.duty_limits = check.phys, check.duty_limits
+        second = self.inventory.radios.get(check.second_name or "")
+        if check.second_name is None or second is None:
+            return
+        entry = self.rig.hub.sub_ghz or SubGhz()
+        place = ("hub", "sub_ghz")
+        self._not_none((*place, "extended_pan_id"), entry.extended_pan_id)
+        self.second = SecondNetwork(
+            radio_name=check.second_name,
+            radio=second,
+            certificate=self._certificate(
+                (*place, "certificate"), entry.certificate, check.second_name, second
+            ),
+            pan_id=entry.pan_id,
+            extended_pan_id=entry.extended_pan_id,
+        )
 
     def _network(self) -> None:
-        if self.rig.hub.extended_pan_id in (Eui64("00" * 8), Eui64("ff" * 8)):
-            self._error(("hub", "extended_pan_id"), "this extended PAN id means 'none'")
+        self._not_none(("hub", "extended_pan_id"), self.rig.hub.extended_pan_id)
+
+    def _not_none(self, place: tuple[str, ...], extended_pan_id: Eui64 | None) -> None:
+        if extended_pan_id in (Eui64("00" * 8), Eui64("ff" * 8)):
+            self._error(place, "this extended PAN id means 'none'")
 
     def _suites_and_certificate(self) -> None:
         hub = self.rig.hub
@@ -121,40 +141,43 @@ class RigCheck:
                 f"a {hub.generation} hub offers key establishment suite {hub.generation.suite}, "
                 "and it is not among the suites",
             )
-        if hub.certificate == LAB_CA:
-            return
-        certificate = self.inventory.certificates.get(hub.certificate)
-        place = ("hub", "certificate")
-        if certificate is None:
+        self.certificate = self._certificate(
+            ("hub", "certificate"), hub.certificate, hub.radio, self.radio
+        )
+
+    def _certificate(
+        self, place: tuple[str, ...], name: str, radio_name: str, radio: Radio | None
+    ) -> Identity | None:
+        """The licensed certificate of that name; None for the lab's own authority."""
+        if name == LAB_CA:
+            return None
+        entry = self.inventory.certificates.get(name)
+        if entry is None:
             self._error(
                 place,
-                f"there is no certificate {quote(hub.certificate)} in "
-                f"{self.inventory_document.path}",
-                did_you_mean(hub.certificate, [LAB_CA, *self.inventory.certificates]),
+                f"there is no certificate {quote(name)} in {self.inventory_document.path}",
+                did_you_mean(name, [LAB_CA, *self.inventory.certificates]),
             )
-            return
-        missing = [suite for suite in hub.all_suites if suite != certificate.suite]
+            return None
+        missing = [suite for suite in self.rig.hub.all_suites if suite != entry.suite]
         if missing:
             self._error(
                 place,
-                f"the certificate {quote(hub.certificate)} is for key establishment suite "
-                f"{certificate.suite}; the hub needs suite {missing[0]}",
+                f"the certificate {quote(name)} is for key establishment suite "
+                f"{entry.suite}; the hub needs suite {missing[0]}",
             )
-        self.certificate = read_identity(
-            certificate,
-            self.inventory_document,
-            hub.certificate,
-            self.reader,
-            self.inventory_problems,
+        certificate = read_identity(
+            entry, self.inventory_document, name, self.reader, self.inventory_problems
         )
-        address = self.radio.eui64 if self.radio else None
-        if self.certificate and address and self.certificate.subject != address:
+        address = radio.eui64 if radio else None
+        if certificate and address and certificate.subject != address:
             self._error(
                 place,
-                f"the certificate {quote(hub.certificate)} is for {self.certificate.subject}, "
-                f"and the radio {quote(hub.radio)} is {address}",
+                f"the certificate {quote(name)} is for {certificate.subject}, "
+                f"and the radio {quote(radio_name)} is {address}",
                 "devices check that the hub's address is the one in its certificate",
             )
+        return certificate
 
     def _access(self) -> None:
         if self.rig.hub.access is None:
@@ -257,6 +280,13 @@ class RigCheck:
                 f"this section has no effect: the radio {quote(self.rig.hub.radio)} is a real one",
             )
 
+    def _place(self) -> None:
+        if self.radio is None or not self.radio.is_virtual or self.rig.virtual is None:
+            return
+        check = PlaceCheck(self.rig, self.rig.virtual, self.document, self.inventory)
+        self.place = check.run([role.device for role in self.rig.devices])
+        self.problems += check.problems
+
     # -- devices under test -----------------------------------------------------------------------
 
     def _devices(self) -> None:
@@ -309,6 +339,7 @@ class RigCheck:
         self._suites_of(number, role)
         if device.virtual is not None:
             self._virtual_device(number, role, device)
+        self._device_bands(number, role, device)
         self._pairing(number, role, device, schedules)
 
     def _suites_of(self, number: int, role: DeviceRole) -> None:
@@ -321,6 +352,17 @@ class RigCheck:
                 "and the hub does not have it",
                 "name it in hub.suites too",
             )
+
+    def _device_bands(self, number: int, role: DeviceRole, device: Device) -> None:
+        bands, rig_bands = device.known_bands, [phy.band for phy in self.phys]
+        if not bands or not rig_bands or set(bands) & set(rig_bands):
+            return
+        self._error(
+            ("devices", number, "device"),
+            f"{quote(role.device)} can only join on {bands[0]}, and the hub is on {rig_bands[0]}",
+            f"use another hub, or say 'bands: [{bands[0]}, {rig_bands[0]}]' in the inventory "
+            "if the device has both",
+        )
 
     def _virtual_device(self, number: int, role: DeviceRole, device: Device) -> None:
         place = ("devices", number, "device")
@@ -375,5 +417,7 @@ class RigCheck:
                     pairing=role.pairing,
                     schedules=schedules,
                     settings=role.settings.values,
+                    bands=device.known_bands,
+                    prefers=device.prefers,
                 )
             )

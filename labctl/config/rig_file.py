@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import enum
 from datetime import timedelta
 from typing import Annotated, Any
@@ -13,7 +12,6 @@ from labctl.config.fields import (
     Eui,
     Name,
     Octets,
-    Real,
     Strict,
     Text,
     Whole,
@@ -21,6 +19,16 @@ from labctl.config.fields import (
     choice,
     section,
     wrong,
+)
+from labctl.config.hub_radio import (
+    DutyCycle,
+    MaybeBand,
+    MaybeChannel,
+    MaybeFrequency,
+    MaybePage,
+    MaybePower,
+    SubGhz,
+    Suspension,
 )
 from labctl.config.inventory import LAB_CA, Suites
 from labctl.config.meters_file import ElectricityMeter as ElectricityMeter
@@ -30,8 +38,11 @@ from labctl.config.meters_file import Profile as Profile
 from labctl.config.problems import quote
 from labctl.config.tariff_file import Tariff as Tariff
 from labctl.config.tariff_file import Tier as Tier
-from labctl.config.times import Duration, Instant, Within
-from labctl.events import Band, PairingMethod
+from labctl.config.times import Duration, Within
+from labctl.config.virtual_file import Environment as Environment
+from labctl.config.virtual_file import RigClock as RigClock
+from labctl.config.virtual_file import VirtualBench as VirtualBench
+from labctl.events import PairingMethod
 from labctl.smart_energy.disagreements import (
     ApsSecurity,
     DeviceSettings,
@@ -66,13 +77,6 @@ class KeyEngine(enum.StrEnum):
     AUTO = "auto"
     HOST = "host"
     RADIO = "radio"
-
-
-class RigClock(enum.StrEnum):
-    """How rig time passes on a virtual rig."""
-
-    FAST = "fast"
-    REAL = "real"
 
 
 def _identifier(value: Any) -> int | str:
@@ -168,12 +172,26 @@ class Hub(Strict):
     """`smets1` (key establishment suite 1) or `smets2` (suite 2)."""
     suites: Suites | None = None
     """Key establishment suites that the hub offers. Default: that of its generation."""
-    band: Annotated[Band, choice(Band)] = Band.GHZ_2_4
-    """`2.4 GHz`; `868 MHz` is not supported yet by this version."""
-    channel: Annotated[int, Whole(0, 62)] = 20
-    """Channel: 11 to 26 on 2.4 GHz."""
-    tx_power_dbm: Annotated[int, Whole(-40, 20)] = 8
-    """Transmit power in dBm. On 868 MHz at most 14."""
+    band: MaybeBand = None
+    """`2.4 GHz`, `868 MHz`, or `dual`: both at once. Default: the band of `page` or `frequency`;
+    `dual` with a section `sub_ghz`; else 2.4 GHz."""
+    channel: MaybeChannel = None
+    """Channel: 11 to 26 on 2.4 GHz; on 868 MHz as in `sub_ghz`. Default: 20; on 868 MHz 10."""
+    page: MaybePage = None
+    """Channel page: 0 for 2.4 GHz, 28 to 31 for sub-GHz. Default: the one that `channel` is on;
+    28 for 0 to 26."""
+    frequency: MaybeFrequency = None
+    """Instead of page and channel: `868.45 MHz`, `868450 kHz`, `2425 MHz`."""
+    tx_power_dbm: MaybePower = None
+    """Transmit power in dBm. On 868 MHz at most 14. Default: 8; on 868 MHz 14."""
+    sub_ghz: Annotated[SubGhz | None, BeforeValidator(section)] = None
+    """The 868 MHz side of a dual-band hub; the keys above are its 2.4 GHz side."""
+    duty_cycle: Annotated[DutyCycle, BeforeValidator(section)] = Field(default_factory=DutyCycle)
+    """Limits of airtime on 868 MHz."""
+    suspend_for: Suspension = timedelta(minutes=5)
+    """How long devices are asked to be silent when airtime on 868 MHz runs out."""
+    sub_ghz_links: Annotated[int, Whole(0, 64)] = 4
+    """Devices that may read every 10 s or more often on 868 MHz; one more is over capacity."""
     certificate: Name = LAB_CA
     """`lab-ca` (the lab's own authority), or a certificate of the inventory."""
     pan_id: Annotated[int, Whole(0x0001, 0xFFFE, hexadecimal=True)] | None = None
@@ -338,32 +356,6 @@ class Bench(Strict):
 
     duration: Annotated[Duration, Within("1s", "366d")] | None = None
     """How long a bench run lasts. Default: 24h on a virtual rig, else until interrupted."""
-
-
-class Environment(Strict):
-    """The room that the virtual air fills."""
-
-    path_loss_exponent: Annotated[float, Real(1, 6)] = 2.8
-    """How fast the signal fades with distance: 2 in free space, 3 and more through walls."""
-    shadowing_db: Annotated[float, Real(0, 20)] = 4.0
-    """Standard deviation of the loss that walls and furniture add to a path, dB."""
-    noise_floor_dbm: Annotated[float, Real(-120, -40)] = -100.0
-    """Noise in the channel, dBm."""
-
-
-class VirtualBench(Strict):
-    """How a rig without hardware runs."""
-
-    seed: Annotated[int, Whole(0, 2**63 - 1)] = 1
-    """Seed of all that is random. The same seed gives the same run."""
-    start: Instant = datetime.datetime(2026, 1, 5, tzinfo=datetime.UTC)
-    """Rig time of the very first run; later runs go on where the last one ended."""
-    clock: Annotated[RigClock, choice(RigClock)] = RigClock.FAST
-    """`fast`: time jumps to the next thing that happens. `real`: time passes as on the wall."""
-    environment: Annotated[Environment, BeforeValidator(section)] = Field(
-        default_factory=Environment
-    )
-    """The room."""
 
 
 def _rig_name(value: Any) -> str:

@@ -82,6 +82,8 @@ _TITLES = {
     "KeepAlive": "`hub.keep_alive`",
     "Ota": "`hub.ota`",
     "Tunnels": "`hub.tunnels`",
+    "SubGhz": "`hub.sub_ghz`",
+    "DutyCycle": "`hub.duty_cycle` and `virtual.duty_cycle`",
     "Supplier": "`hub.supplier`",
     "ElectricityMeter": "`meters.NAME`, electricity",
     "GasMeter": "`meters.NAME`, gas",
@@ -104,6 +106,11 @@ _TITLES = {
     "Bench": "`bench`",
     "VirtualBench": "`virtual`",
     "Environment": "`virtual.environment`",
+    "House": "`virtual.house`",
+    "Room": "`virtual.house.rooms.NAME`",
+    "Wall": "`virtual.house.walls`, each",
+    "Material": "`virtual.house.materials.NAME`",
+    "Interferer": "`virtual.interference`, each",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from labctl.config.behaviour import Behaviour as BehaviourEntry
@@ -23,7 +24,6 @@ from labctl.hub.settings import (
 )
 from labctl.radio.coordinator import NetworkSettings, PhySettings
 from labctl.rig.meters import meters as meters
-from labctl.smart_energy.channels import Channel
 from labctl.virtual import devices as virtual
 
 _COMMAND_PAYLOADS = {(0x0700, 0x00): b"\x01"}  # GetCurrentPrice: the receiver is always on
@@ -33,11 +33,22 @@ def network_settings(loaded: LoadedRig) -> NetworkSettings:
     """How the hub's network is to be formed."""
     hub = loaded.rig.hub
     return NetworkSettings(
-        phys=(PhySettings(Channel(0, hub.channel), hub.tx_power_dbm),),
+        phys=_phys(loaded),
         pan_id=hub.pan_id,
         extended_pan_id=hub.extended_pan_id,
         max_devices=hub.max_devices,
     )
+
+
+def _phys(loaded: LoadedRig) -> tuple[PhySettings, ...]:
+    phys = [PhySettings(phy.channel, phy.tx_power_dbm) for phy in loaded.phys]
+    if loaded.second is not None:
+        phys[1] = replace(
+            phys[1],
+            pan_id=loaded.second.pan_id,
+            extended_pan_id=loaded.second.extended_pan_id,
+        )
+    return tuple(phys)
 
 
 def hub_settings(loaded: LoadedRig) -> HubSettings:

@@ -7,8 +7,10 @@ in one condensed octet. `Channel` holds page and channel number, and knows the o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 
 from labctl.events import Band
 
@@ -29,6 +31,13 @@ _PAGE_OF_EMBER_CODE = {code: page for page, code in _EMBER_CODE_OF_PAGE.items()}
 
 PAGES = tuple(_CHANNELS_OF_PAGE)
 """Pages that exist here: 0 for 2.4 GHz, 28 to 31 for sub-GHz."""
+
+_GB_MOST = {0: 26, 28: 26, 29: 34, 30: 48, 31: 12}
+"""The last channel number of each page that GB hubs use."""
+
+_UNITS_KHZ = {"khz": Fraction(1), "mhz": Fraction(1000), "ghz": Fraction(1_000_000)}
+_FREQUENCY = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([kmg]hz)\s*", re.IGNORECASE)
+_PAIR = re.compile(r"page\s+(\d{1,3}),?\s+channel\s+(\d{1,3})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -73,10 +82,52 @@ class Channel:
                     return channel
         raise ValueError(f"no channel has the centre frequency {frequency_khz} kHz")
 
+    @classmethod
+    def from_number(cls, band: Band, number: int) -> Channel:
+        """The channel of a band that is known by its number alone.
+
+        Of the numbers 0 to 26, which the pages 28 and 31 share, it is page 28 that is meant.
+        Raises `ValueError` when the band has no such number.
+        """
+        if band is Band.GHZ_2_4:
+            return cls(0, number)
+        for page in SUB_GHZ_PAGES:
+            if number in _CHANNELS_OF_PAGE[page]:
+                return cls(page, number)
+        raise ValueError(f"the band {band} has no channel {number}: 0 to 62")
+
+    @classmethod
+    def parse(cls, text: str) -> Channel:
+        """From `868.45 MHz`, `868450 kHz`, `page 28, channel 26`, or what `str` makes of it.
+
+        Raises `ValueError` with a sentence for the person who wrote it.
+        """
+        frequency, _, pair = text.strip().removesuffix(")").partition("(")
+        if not pair and frequency.lower().startswith("page"):
+            frequency, pair = "", frequency
+        channels: set[Channel] = set()
+        if frequency.strip():
+            channels.add(cls.from_frequency_khz(parse_frequency_khz(frequency)))
+        if pair:
+            found = _PAIR.fullmatch(pair.strip())
+            if found is None:
+                raise ValueError(f"{pair!r} is not a channel: write 'page 28, channel 26'")
+            channels.add(cls(int(found[1]), int(found[2])))
+        if len(channels) != 1:
+            what = "its frequency is another channel's" if channels else "nothing is written"
+            raise ValueError(f"{text!r} is not a channel: {what}")
+        return channels.pop()
+
     @property
     def band(self) -> Band:
         """The band that it belongs to."""
         return Band.GHZ_2_4 if self.page == 0 else Band.MHZ_868
+
+    @property
+    def used_in_gb(self) -> bool:
+        """Whether GB hubs use it: all of 2.4 GHz, and of the other pages what lies below 872.85
+        and 917.75 MHz."""
+        return self.number <= _GB_MOST[self.page]
 
     @property
     def offset(self) -> int:
@@ -100,6 +151,11 @@ class Channel:
         return self.frequency_khz / 1000
 
     @property
+    def frequency(self) -> str:
+        """Centre frequency as people write it: `868.45 MHz`, `2425 MHz`."""
+        return f"{self.frequency_mhz:g} MHz"
+
+    @property
     def ember_byte(self) -> int:
         """EZSP's condensed octet: the page's code in three bits, the offset in five."""
         return _EMBER_CODE_OF_PAGE[self.page] << 5 | self.offset
@@ -110,7 +166,56 @@ class Channel:
         return self.page << _PAGE_SHIFT | 1 << self.offset
 
     def __str__(self) -> str:
-        return f"{self.frequency_mhz:g} MHz (page {self.page}, channel {self.number})"
+        return f"{self.frequency} (page {self.page}, channel {self.number})"
+
+
+SUB_GHZ_PAGES = (28, 29, 30, 31)
+"""The pages below 2.4 GHz, in the order of the masks below."""
+
+DEFAULT_CHANNELS = {Band.GHZ_2_4: Channel(0, 20), Band.MHZ_868: Channel(28, 10)}
+"""Where a network is formed that nobody chose a channel for.
+
+865.25 MHz lies between what fills the rest of the band in a home: wireless audio up to 865 MHz,
+RFID readers from 865.6 MHz, LoRaWAN, Z-Wave and alarms around 868 MHz. GB hubs use all of its
+page, and pages 28 and 29 are those with the most airtime in an hour.
+"""
+
+
+def parse_frequency_khz(text: str) -> int:
+    """kHz of `868.45 MHz`, `868450 kHz` or `2.425 GHz`, exact.
+
+    Raises `ValueError` with a sentence for the person who wrote it.
+    """
+    found = _FREQUENCY.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not a frequency: write 868.45 MHz or 868450 kHz")
+    khz = Fraction(found[1]) * _UNITS_KHZ[found[2].lower()]
+    if khz.denominator != 1:
+        raise ValueError(f"no channel has the centre frequency {text.strip()}")
+    return int(khz)
+
+
+def nearest_channel(frequency_khz: int) -> Channel:
+    """The channel whose centre is closest; of two as close, the lower one."""
+    return min(
+        (channel for page in PAGES for channel in channels_of_page(page)),
+        key=lambda channel: (abs(channel.frequency_khz - frequency_khz), channel.frequency_khz),
+    )
+
+
+def default_channel_of_page(page: int) -> Channel:
+    """Where a network is formed of which only the page was chosen: its band's default, or the
+    first of the page. Raises `ValueError` when there is no such page."""
+    for channel in DEFAULT_CHANNELS.values():
+        if channel.page == page:
+            return channel
+    return channels_of_page(page)[0]
+
+
+def channel_numbers(page: int, *, used_in_gb: bool = False) -> str:
+    """The channel numbers of a page in words: `27 to 34, 62`. Raises `ValueError` as above."""
+    numbers = (c.number for c in channels_of_page(page) if c.used_in_gb or not used_in_gb)
+    return _described(tuple(numbers))
 
 
 def channels_of_page(page: int) -> tuple[Channel, ...]:
@@ -140,14 +245,19 @@ def mask_of_channels(channels: Iterable[Channel]) -> int:
     return mask
 
 
-SE_SUB_GHZ_MASKS = tuple(mask_of_channels(channels_of_page(page)) for page in (28, 29, 30, 31))
+def masks_of_channels(channels: Iterable[Channel]) -> tuple[int, ...]:
+    """One mask for each page that the channels are of, in the order of pages. Empty for none."""
+    pages: dict[int, int] = {}
+    for channel in channels:
+        pages[channel.page] = pages.get(channel.page, 0) | channel.mask
+    return tuple(mask for _, mask in sorted(pages.items()))
+
+
+SE_SUB_GHZ_MASKS = tuple(mask_of_channels(channels_of_page(page)) for page in SUB_GHZ_PAGES)
 """The Smart Energy default masks of the pages 28 to 31: every channel that there is."""
 
-GB_SUB_GHZ_MASKS = (
-    28 << _PAGE_SHIFT | 0x07FFFFFF,
-    29 << _PAGE_SHIFT | 0x000000FF,
-    30 << _PAGE_SHIFT | 0x00003FFF,
-    31 << _PAGE_SHIFT | 0x00001FFF,
+GB_SUB_GHZ_MASKS = tuple(
+    mask_of_channels(c for c in channels_of_page(page) if c.used_in_gb) for page in SUB_GHZ_PAGES
 )
 """What GB hubs use of them: pages 28 to 30 up to 872.85 MHz, page 31 up to 917.75 MHz."""
 
