@@ -38,7 +38,7 @@ from labctl.virtual.ncp import codec
 from labctl.virtual.ncp.ash import AshNcp, Received, ResetCode
 from labctl.virtual.ncp.ash import frame as ash_frame
 from labctl.virtual.ncp.codec import ParameterError
-from labctl.virtual.ncp.commands import table as commands
+from labctl.virtual.ncp.versions import table as commands
 
 _OWN: Final = Eui64("00:0d:6f:00:00:00:00:01")
 _PARTNER: Final = Eui64("00:0d:6f:00:00:00:00:02")

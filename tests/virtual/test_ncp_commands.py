@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ncp_support import NETWORK_KEY, RSTACK, STICK, connected, fast, stick
 
 from labctl.virtual import clock
-from labctl.virtual.ncp.commands import table
+from labctl.virtual.ncp.versions import table
 
 METER = bytes.fromhex("aa00112233445566")
 OTHER = bytes.fromhex("bb00112233445566")

@@ -1,8 +1,11 @@
 """EZSP frames: headers, parameter layouts, and the table of frames of one protocol version.
 
-A protocol version is a text, one frame a line, in the notation of `commands.py`. Later versions
-are written as differences. Parameters travel between codec and handlers by name, so that a version
-that only reorders or widens fields needs no other handlers.
+A protocol version is a text, one frame a line, in the notation of `commands.py`; the others are
+written as differences (`versions.py`). Parameters travel between codec and handlers by name, so
+that a version that only reorders or widens fields needs no other handlers.
+
+A field called `status` or `reason` is a status code. Handlers speak the codes of EZSP 13; from
+EZSP 14 on the codec widens them to four octets and translates (`status_codes`).
 """
 
 from __future__ import annotations
@@ -10,11 +13,12 @@ from __future__ import annotations
 import functools
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from labctl.smart_energy.eui64 import Eui64
+from labctl.virtual.ncp.status_codes import as_octet, as_sl
 
 MAX_FRAME = 220
 """Octets of an EZSP frame at most; longer ones are answered with COMMAND_TOO_LONG."""
@@ -71,7 +75,7 @@ class InitialSecurity(NamedTuple):
 
 
 class KeyContext(NamedTuple):
-    """sl_zb_sec_man_context_t of EZSP 13."""
+    """sl_zb_sec_man_context_t."""
 
     key_type: int
     key_index: int
@@ -91,6 +95,33 @@ class KeyMetadata(NamedTuple):
     ttl_s: int
 
 
+class KeyStruct(NamedTuple):
+    """EmberKeyStruct: up to EZSP 12. Its repr says nothing."""
+
+    bitmask: int
+    key_type: int
+    key: bytes
+    outgoing_counter: int
+    incoming_counter: int
+    sequence: int
+    partner: Eui64
+
+    def __repr__(self) -> str:
+        return "<KeyStruct>"
+
+
+class TransientKey(NamedTuple):
+    """EmberTransientKeyData of EZSP 8 to 12. Its repr says nothing."""
+
+    eui64: Eui64
+    key: bytes
+    bitmask: int
+    remaining_s: int
+
+    def __repr__(self) -> str:
+        return "<TransientKey>"
+
+
 class NetworkKeyInfo(NamedTuple):
     """sl_zb_sec_man_network_key_info_t."""
 
@@ -102,7 +133,7 @@ class NetworkKeyInfo(NamedTuple):
 
 
 class ChildData(NamedTuple):
-    """EmberChildData from EZSP 10."""
+    """EmberChildData; the time that remains is there from EZSP 10."""
 
     eui64: Eui64
     node_type: int
@@ -110,7 +141,7 @@ class ChildData(NamedTuple):
     phy: int
     power: int
     timeout: int
-    timeout_remaining_ms: int
+    timeout_remaining_ms: int = 0
 
 
 class Binding(NamedTuple):
@@ -204,6 +235,7 @@ _SCALARS = {
     "key": "16s",
     "token8": "8s",
     "duty134": "134s",
+    "sink62": "62s",
     "certificate1": "48s",
     "certificate2": "74s",
     "point1": "22s",
@@ -216,9 +248,13 @@ STRUCTURES: Mapping[str, tuple[type[tuple[Any, ...]], str]] = {
     "network": (NetworkParameters, "eui64 u16 i8 u8 u8 u16 u8 u32"),
     "security": (InitialSecurity, "u16 key key u8 eui64"),
     "context": (KeyContext, "u8 u8 u16 eui64 u8 u8 u32"),
+    "context12": (KeyContext, "u8 u8 u8 eui64 u8 u8 u32"),
     "metadata": (KeyMetadata, "u16 u32 u32 u16"),
+    "keystruct": (KeyStruct, "u16 u8 key u32 u32 u8 eui64"),
+    "transient": (TransientKey, "eui64 key u16 u16"),
     "keyinfo": (NetworkKeyInfo, "u8 u8 u8 u8 u32"),
     "child": (ChildData, "eui64 u8 u16 u8 u8 u8 u32"),
+    "child7": (ChildData, "eui64 u8 u16 u8 u8 u8"),
     "binding": (Binding, "u8 u8 u16 u8 eui64 u8"),
     "multicast": (Multicast, "u16 u8 u8"),
     "found": (FoundNetwork, "u8 u16 eui64 u8 u8 u8"),
@@ -226,22 +262,31 @@ STRUCTURES: Mapping[str, tuple[type[tuple[Any, ...]], str]] = {
     "route": (Route, "u16 u16 u8 u8 u8 u8"),
     "radio": (RadioParameters, "i8 u8 u8"),
     "token": (TokenInfo, "u32 u8 u8 u8 u8"),
+    "token19": (TokenInfo, "u32 u8 u8 u32 u8"),
 }
+
+
+_STATUSES = ("status", "reason")
 
 
 class _Run:
     """Fields of fixed size next to each other: one `struct` for all of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, wide: bool) -> None:
         self.formats = "<"
+        self.wide = wide  # status codes have four octets
         self.names: list[str] = []
         self.groups: list[tuple[str, int, int, type[tuple[Any, ...]] | None]] = []
         self.euis: list[int] = []
+        self.statuses: list[tuple[int, Callable[[Any], int]]] = []
         self.count = 0
 
     def add(self, name: str, kind: str) -> None:
         group, spelled = STRUCTURES.get(kind, (None, kind))
         start = self.count
+        if name in _STATUSES:
+            spelled = "u32" if self.wide else kind
+            self.statuses.append((start, as_octet if spelled == "u8" else as_sl))
         for scalar in spelled.split():
             if scalar == "eui64":
                 self.euis.append(self.count)
@@ -265,13 +310,15 @@ class _Run:
 
     def pack(self, values: Mapping[str, Any]) -> bytes:
         flat: list[Any] = []
-        for name, _, _, group in self.groups:
+        for name, start, stop, group in self.groups:
             if group is None:
                 flat.append(values[name])
             else:
-                flat.extend(values[name])
+                flat.extend(values[name][: stop - start])
         for index in self.euis:
             flat[index] = eui64_to_wire(flat[index])
+        for index, code in self.statuses:
+            flat[index] = code(flat[index])
         return self.struct.pack(*flat)
 
 
@@ -340,14 +387,14 @@ class _Optional:
 class Layout:
     """The parameters of one frame in one direction."""
 
-    def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, fields: Iterable[tuple[str, str]], *, wide: bool = False) -> None:
         self.fields = tuple(fields)
         self._parts: list[_Run | _Blob | _Words | _Optional] = []
         run: _Run | None = None
         for name, kind in self.fields:
             if kind in _SCALARS or kind in STRUCTURES:
                 if run is None:
-                    run = _Run()
+                    run = _Run(wide=wide)
                     self._parts.append(run)
                 run.add(name, kind)
                 continue
@@ -397,24 +444,33 @@ _LINE = re.compile(
 )
 
 
-def _layout(text: str) -> Layout:
+def _layout(text: str, *, wide: bool) -> Layout:
     fields = [field.strip().rpartition(" ") for field in text.split(",") if field.strip()]
-    return Layout((name, kind) for kind, _, name in fields)
+    return Layout(((name, kind) for kind, _, name in fields), wide=wide)
 
 
-def parse_table(text: str) -> dict[int, Frame]:
-    """Read a table of frames in the notation of `commands.py`."""
+def parse_table(text: str, *, wide: bool = False) -> dict[int, Frame]:
+    """Read a table of frames in the notation of `commands.py`.
+
+    A later line takes the place of an earlier one with the same id, and `- ID ID ...` takes frames
+    out. `wide` status codes have four octets, as from EZSP 14.
+    """
     frames: dict[int, Frame] = {}
     for line in text.splitlines():
         stripped = line.partition("#")[0].strip()
         if not stripped:
             continue
+        if stripped.startswith("- "):
+            for gone in stripped[2:].split():
+                del frames[int(gone, 16)]
+            continue
         found = _LINE.fullmatch(stripped)
         if found is None:
             raise ValueError(f"not a line of a frame table: {line!r}")
         frame_id = int(found["id"], 16)
-        request = None if found["request"] is None else _layout(found["request"])
-        frames[frame_id] = Frame(frame_id, found["name"], request, _layout(found["response"]))
+        request = None if found["request"] is None else _layout(found["request"], wide=wide)
+        response = _layout(found["response"], wide=wide)
+        frames[frame_id] = Frame(frame_id, found["name"], request, response)
     return frames
 
 

@@ -1,9 +1,10 @@
-"""The frames of EZSP, protocol version 13 (EmberZNet 7.4), as a table.
+"""The frames of EZSP, protocol version 13 (EmberZNet 7.4), as a table; `versions` has the others.
 
 One frame a line: id in hexadecimal, name (also the handler's), `(request) -> response` for commands
 and `: parameters` for callbacks. Field types: u8 u16 u32 i8, eui64, key (16 octets), `bytes` (one
 octet of length before), `bytes32` (four), `bytes32?` (only on success), `u16*name` (as many words
-as the field `name` says), `u16*` (a count before), and the structures of `codec.STRUCTURES`.
+as the field `name` says), `u16*` (a count before), and the structures of `codec.STRUCTURES`. What
+is called `status` or `reason` is a status code, and a number of another kind has another name.
 
 Frames that are not here belong to libraries that a coordinator's firmware is built without (RF4CE,
 ZLL, Green Power, bootloader over the air, manufacturing tests): the answer is INVALID_FRAME_ID.
@@ -11,14 +12,10 @@ ZLL, Green Power, bootloader over the air, manufacturing tests): the answer is I
 
 from __future__ import annotations
 
-import functools
-
-from labctl.virtual.ncp.codec import Frame, parse_table
-
 VERSION_13 = """
 # configuration
 0000 version(u8 desired) -> u8 protocol, u8 stack_type, u16 stack_version
-0001 get_library_status(u8 library) -> u8 status
+0001 get_library_status(u8 library) -> u8 library_status
 0002 add_endpoint(u8 endpoint, u16 profile_id, u16 device_id, u8 device_version, u8 inputs, \
 u8 outputs, u16*inputs input_clusters, u16*outputs output_clusters) -> u8 status
 0003 get_extended_value(u8 value_id, u32 characteristics) -> u8 status, bytes value
@@ -67,7 +64,7 @@ u8 delivery_failures, u8 max_hops) -> u8 status
 0015 set_manufacturer_code(u16 code) ->
 0016 set_power_descriptor(u16 descriptor) ->
 0017 network_init(u16 bitmask) -> u8 status
-0018 network_state() -> u8 status
+0018 network_state() -> u8 state
 0019 stack_status_handler: u8 status
 001A start_scan(u8 kind, u32 channels, u8 duration) -> u8 status
 001B network_found_handler: found network, u8 lqi, i8 rssi
@@ -78,7 +75,7 @@ u8 delivery_failures, u8 max_hops) -> u8 status
 0020 leave_network() -> u8 status
 0022 permit_joining(u8 duration) -> u8 status
 0023 child_join_handler: u8 index, u8 joining, u16 child, eui64 eui64, u8 child_type
-0024 trust_center_join_handler: u16 node, eui64 eui64, u8 status, u8 decision, u16 parent
+0024 trust_center_join_handler: u16 node, eui64 eui64, u8 update, u8 decision, u16 parent
 0026 get_eui64() -> eui64 eui64
 0027 get_node_id() -> u16 node
 0028 get_network_parameters() -> u8 status, u8 node_type, network parameters
@@ -167,7 +164,7 @@ u8 status, eui64 old_eui64, u16 old_node, u8 old_extended
 0074 broadcast_network_key_switch() -> u8 status
 0075 find_key_table_entry(eui64 eui64, u8 link_key) -> u8 index
 0076 erase_key_table_entry(u8 index) -> u8 status
-009B zigbee_key_establishment_handler: eui64 partner, u8 status
+009B zigbee_key_establishment_handler: eui64 partner, u8 key_status
 00A8 remove_device(u16 node, eui64 eui64, eui64 target) -> u8 status
 00A9 unicast_nwk_key_update(u16 node, eui64 eui64, key key) -> u8 status
 00B1 clear_key_table() -> u8 status
@@ -186,7 +183,7 @@ u32 status
 0116 get_network_key_info() -> u32 status, keyinfo info
 
 # Green Power: a sink table that is always empty
-00DD gp_sink_table_get_entry(u8 index) -> u8 status
+00DD gp_sink_table_get_entry(u8 index) -> u8 status, sink62 entry
 00E2 gp_sink_table_clear_all() ->
 0118 gp_sink_table_get_number_of_active_entries() -> u8 count
 
@@ -221,10 +218,3 @@ KEY_ESTABLISHMENT_13 = """
 00EC get_certificate283k1() -> u8 status, certificate2 certificate
 00EE clear_temporary_data_maybe_store_link_key283k1(u8 store_link_key) -> u8 status
 """
-
-
-@functools.cache
-def table(version: int, *, key_establishment: bool = False) -> dict[int, Frame]:
-    """The frames of a protocol version; raises `KeyError` for one that is not emulated."""
-    text = {13: VERSION_13}[version]
-    return parse_table(text + KEY_ESTABLISHMENT_13 if key_establishment else text)

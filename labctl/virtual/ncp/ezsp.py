@@ -19,7 +19,6 @@ from labctl.smart_energy.identity import Identity as Certificates
 from labctl.virtual.ncp import codec
 from labctl.virtual.ncp.ash import ResetCode
 from labctl.virtual.ncp.codec import Frame, Header, ParameterError
-from labctl.virtual.ncp.commands import table
 from labctl.virtual.ncp.flash import Contents, Flash
 from labctl.virtual.ncp.handlers.addresses import Addresses
 from labctl.virtual.ncp.handlers.base import Part
@@ -28,6 +27,7 @@ from labctl.virtual.ncp.handlers.configuration import Configuration
 from labctl.virtual.ncp.handlers.counters import Counters
 from labctl.virtual.ncp.handlers.duty_cycle import DutyCycle
 from labctl.virtual.ncp.handlers.joining import Joining
+from labctl.virtual.ncp.handlers.key_commands import KeyCommands
 from labctl.virtual.ncp.handlers.key_establishment import KeyEstablishment
 from labctl.virtual.ncp.handlers.messaging import Messaging
 from labctl.virtual.ncp.handlers.network import Network
@@ -40,6 +40,7 @@ from labctl.virtual.ncp.handlers.zdo import Zdo
 from labctl.virtual.ncp.hardware import RETAIL, Hardware
 from labctl.virtual.ncp.listener import FirmwareListener
 from labctl.virtual.ncp.status import Ezsp as EzspStatus
+from labctl.virtual.ncp.versions import FIRMWARE, table
 from labctl.virtual.node import Node, NodeListener, NodeState
 
 MAX_PENDING_CALLBACKS = 64
@@ -52,10 +53,15 @@ class Identity:
 
     protocol: int = 13
     stack_type: int = 2  # mesh
-    version: tuple[int, int, int, int] = (7, 4, 5, 0)
+    version: tuple[int, int, int, int] = FIRMWARE[13]
     build: int = 0
     manufacturer: str = "labctl"
     board: str = "virtual EZSP NCP"
+
+    @classmethod
+    def speaking(cls, protocol: int) -> Identity:
+        """A release that speaks this version of EZSP: one of `versions.FIRMWARE`."""
+        return cls(protocol=protocol, version=FIRMWARE[protocol])
 
     @property
     def stack_version(self) -> int:
@@ -122,6 +128,7 @@ class Ezsp:
         self.network = Network(self)
         self.scanning = Scanning(self)
         self.security = Security(self)
+        self.key_commands = KeyCommands(self)
         self.joining = Joining(self)
         self.messaging = Messaging(self)
         self.addresses = Addresses(self)
@@ -139,6 +146,7 @@ class Ezsp:
             self.duty_cycle,
             self.scanning,
             self.security,
+            self.key_commands,
             self.joining,
             self.messaging,
             self.addresses,

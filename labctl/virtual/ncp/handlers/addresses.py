@@ -6,7 +6,7 @@ from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.ncp.codec import Multicast
 from labctl.virtual.ncp.handlers.base import Answer, Part
 from labctl.virtual.ncp.handlers.configuration import ConfigId
-from labctl.virtual.ncp.status import Ember
+from labctl.virtual.ncp.status import Ember, Sl
 
 UNKNOWN_NODE = 0xFFFF
 TABLE_ENTRY_UNUSED = 0xFFFF
@@ -97,9 +97,11 @@ class Addresses(Part):
     # -- handlers -------------------------------------------------------------------------------
 
     def lookup_node_id_by_eui64(self, eui64: Eui64) -> Answer:
-        """0xFFFF when unknown."""
+        """0xFFFF when unknown, and NOT_FOUND where there is a status."""
         node = self.node_of(eui64)
-        return {"node": UNKNOWN_NODE if node is None else node}
+        if node is None:
+            return {"status": Sl.NOT_FOUND, "node": UNKNOWN_NODE}
+        return {"status": Sl.OK, "node": node}
 
     def lookup_eui64_by_node_id(self, node: int) -> Answer:
         """ERR_FATAL when unknown."""
@@ -148,6 +150,22 @@ class Addresses(Part):
         entry = self._entry(index)
         return {"node": TABLE_ENTRY_UNUSED if entry is None else entry.node}
 
+    def set_address_table_info(self, index: int, eui64: Eui64, node: int) -> Answer:
+        """Both halves of an entry at once (EZSP 14)."""
+        answer = self.replace_address_table_entry(index, eui64, node, 0)
+        return {"status": answer["status"]}
+
+    def get_address_table_info(self, index: int) -> Answer:
+        """Both halves of an entry; out of range is an error, an unused one is not."""
+        entry = self._entry(index)
+        if entry is None:
+            return {
+                "status": Ember.ADDRESS_TABLE_INDEX_OUT_OF_RANGE,
+                "node": TABLE_ENTRY_UNUSED,
+                "eui64": NO_EUI64,
+            }
+        return {"status": Ember.SUCCESS, "node": entry.node, "eui64": entry.eui64}
+
     def replace_address_table_entry(
         self, index: int, eui64: Eui64, node: int, extended: int
     ) -> Answer:
@@ -178,14 +196,15 @@ class Addresses(Part):
             for entry in self._entries():
                 if entry.eui64 == eui64:
                     entry.extended = bool(extended)
-        return {}
+        return {"status": Sl.OK}
 
     def get_extended_timeout(self, eui64: Eui64) -> Answer:
-        """True for sleepy children too."""
+        """True for sleepy children too. Where the answer is a status, FAIL says no."""
         extended = eui64 in self._extended or any(
             entry.eui64 == eui64 and entry.extended for entry in self._entries()
         )
-        return {"extended": int(extended or self.ezsp.network.is_sleepy_child(eui64))}
+        extended = extended or self.ezsp.network.is_sleepy_child(eui64)
+        return {"extended": int(extended), "status": Sl.OK if extended else Sl.FAIL}
 
     def get_multicast_table_entry(self, index: int) -> Answer:
         """Endpoint 0 for an unused entry."""

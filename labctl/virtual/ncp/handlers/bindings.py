@@ -42,6 +42,10 @@ class Bindings(Part):
         self.ezsp.flash.save_soon()
         return {"status": Ember.SUCCESS}
 
+    def clear_binding_table_on_leave(self, clear: int) -> Answer:
+        """Accepted: bindings here are the host's alone to make and to clear (EZSP 19)."""
+        return {}
+
     def set_binding(self, index: int, value: Binding) -> Answer:
         """Write an entry."""
         if not self._in_range(index):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labctl.virtual.ncp.handlers.base import Answer, Part
+from labctl.virtual.ncp.status import Ember
 from labctl.virtual.ncp.status import Ezsp as Status
 from labctl.virtual.node import SimpleDescriptor
 
@@ -373,4 +374,4 @@ class Configuration(Part):
 
     def set_passive_ack_config(self, config: int, minimum: int) -> Answer:
         """Accepted; broadcasts on the virtual air need no passive acknowledgements."""
-        return {"status": 0 if config <= 1 else 0x02}
+        return {"status": Ember.SUCCESS if config <= 1 else Ember.BAD_ARGUMENT}

@@ -67,7 +67,7 @@ class Joining(Part):
             "trust_center_join_handler",
             node=nwk,
             eui64=eui64,
-            status=_UPDATES[kind],
+            update=_UPDATES[kind],
             decision=decision,
             parent=parent,
         )
@@ -157,7 +157,7 @@ class Joining(Part):
         self.ezsp.callback(
             "zigbee_key_establishment_handler",
             partner=requester if allowed else NOBODY,
-            status=_APP_KEY_SENT if allowed else _APP_KEY_REJECTED,
+            key_status=_APP_KEY_SENT if allowed else _APP_KEY_REJECTED,
         )
         return allowed
 

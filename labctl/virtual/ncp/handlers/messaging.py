@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.ncp.codec import ApsFrame
 from labctl.virtual.ncp.handlers.base import Answer, Part
 from labctl.virtual.ncp.handlers.configuration import ConfigId, PolicyId
@@ -27,8 +28,10 @@ _INCOMING_BROADCAST = 0x04
 _HOST_WILL_SUPPLY_REPLY = 0x21
 _CONTENTS_TOO = 0x41
 _BROADCAST_FROM = 0xFFF8
+_NOBODY_ELSE = 0xFFFF
 _BROADCASTS = (0xFFFC, 0xFFFD, 0xFFFF)
 _MAX_BLOCKS_KEPT = 64
+_UNKNOWN_EUI64 = Eui64("ff" * 8)
 
 _SENT = {
     Status.SUCCESS: Ember.SUCCESS,
@@ -107,6 +110,8 @@ class Messaging(Part):
             lqi=indication.lqi,
             rssi=max(-128, min(127, indication.rssi_dbm)),
             sender=source,
+            sender_eui64=self.ezsp.addresses.eui64_of(source) or _UNKNOWN_EUI64,
+            timestamp=int(self.ezsp.now * 1e6) & 0xFFFFFFFF,
             binding_index=0xFF,
             address_index=self.ezsp.addresses.index_of(source),
             contents=indication.payload,
@@ -228,9 +233,18 @@ class Messaging(Part):
         )
 
     def send_broadcast(
-        self, destination: int, aps: ApsFrame, radius: int, tag: int, contents: bytes
+        self,
+        destination: int,
+        aps: ApsFrame,
+        radius: int,
+        tag: int,
+        contents: bytes,
+        alias: int = _NOBODY_ELSE,
+        nwk_sequence: int = 0,
     ) -> Answer:
-        """To 0xFFFC, 0xFFFD or 0xFFFF."""
+        """To 0xFFFC, 0xFFFD or 0xFFFF. Not as somebody else, which is for Green Power proxies."""
+        if alias != _NOBODY_ELSE:
+            return {"status": Ember.INVALID_CALL, "sequence": 0}
         if destination not in _BROADCASTS:
             return {"status": Ember.BAD_ARGUMENT, "sequence": 0}
         refusal = self._refusal(destination, aps._replace(options=0), contents)

@@ -55,8 +55,9 @@ class Network(Part):
         self._permit_open = False
 
     def power_off(self) -> None:
-        """The radio is gone at once."""
+        """The radios are gone at once."""
         self.up = False
+        self.ezsp.phys.reset()
         for node in (self.node, self._leaving):
             if node is not None:
                 node.power_off()
@@ -185,7 +186,7 @@ class Network(Part):
         """This firmware is a coordinator and nothing else."""
         return {"status": Ember.INVALID_CALL}
 
-    def leave_network(self) -> Answer:
+    def leave_network(self, options: int = 0) -> Answer:
         """Forget the network; NETWORK_DOWN follows. The link key table stays, as on a stick."""
         if not self.up or self.node is None:
             return {"status": Ember.INVALID_CALL}
@@ -228,7 +229,7 @@ class Network(Part):
 
     def network_state(self) -> Answer:
         """Before networkInit there is none, whatever flash holds."""
-        return {"status": JOINED_NETWORK if self.up else NO_NETWORK}
+        return {"state": JOINED_NETWORK if self.up else NO_NETWORK}
 
     def get_eui64(self) -> Answer:
         """Ours."""
@@ -359,11 +360,11 @@ class Network(Part):
         self.ezsp.zdo.manufacturer_code = code
         if self.node is not None:
             self.node.manufacturer_code = code
-        return {}
+        return {"status": Ember.SUCCESS}
 
     def set_power_descriptor(self, descriptor: int) -> Answer:
         """Accepted: the node says what it is, mains powered and always on."""
-        return {}
+        return {"status": Ember.SUCCESS}
 
 
 def _is_sleepy(child: dict[str, Any] | None) -> bool:

@@ -17,7 +17,6 @@ from labctl.virtual.node import Node, NodeState, Role
 
 ENERGY_SCAN = 0x00
 ACTIVE_SCAN = 0x01
-_INCORRECT_SCAN_TYPE = 0x34
 _MAX_DURATION = 14
 
 
@@ -33,7 +32,7 @@ class Scanning(Part):
         if self._task is not None and not self._task.done():
             return {"status": Ember.MAC_SCANNING}
         if kind not in (ENERGY_SCAN, ACTIVE_SCAN):
-            return {"status": _INCORRECT_SCAN_TYPE}
+            return {"status": Ember.MAC_INCORRECT_SCAN_TYPE}
         if duration > _MAX_DURATION:
             return {"status": Ember.MAC_BAD_SCAN_DURATION}
         wanted = self._channels(channels)

@@ -37,9 +37,9 @@ _HAS_OUTGOING = 0x0002
 _HAS_INCOMING = 0x0004
 _HAS_PARTNER = 0x0008
 _IS_AUTHORISED = 0x0010
-_HAS_KEY = 0x0100
-_TABLE_KEY = _HAS_OUTGOING | _HAS_INCOMING | _HAS_PARTNER | _IS_AUTHORISED | _HAS_KEY
-_TRANSIENT_KEY = _HAS_INCOMING | _HAS_PARTNER | _HAS_KEY
+HAS_KEY = 0x0100
+_TABLE_KEY = _HAS_OUTGOING | _HAS_INCOMING | _HAS_PARTNER | _IS_AUTHORISED | HAS_KEY
+_TRANSIENT_KEY = _HAS_INCOMING | _HAS_PARTNER | HAS_KEY
 
 # sl_zb_sec_man_key_type_t
 NETWORK = 1
@@ -93,6 +93,11 @@ class Security(Part):
             if partner == eui64 and index < self.table_size:
                 return index
         return None
+
+    def free_index(self) -> int | None:
+        """The first entry of the table that is not used."""
+        used = self.ezsp.contents.link_keys
+        return next((index for index in range(self.table_size) if index not in used), None)
 
     def table_key(self, eui64: Eui64) -> bytes | None:
         """This partner's key in the table."""
@@ -189,11 +194,7 @@ class Security(Part):
 
     def find_key_table_entry(self, eui64: Eui64, link_key: int) -> Answer:
         """Index of a partner; for all zeros the first free one; 0xFF for none."""
-        if eui64 == NOBODY:
-            used = self.ezsp.contents.link_keys
-            free = (index for index in range(self.table_size) if index not in used)
-            return {"index": next(free, NO_INDEX)}
-        index = self.index_of(eui64)
+        index = self.free_index() if eui64 == NOBODY else self.index_of(eui64)
         return {"index": NO_INDEX if index is None else index}
 
     def erase_key_table_entry(self, index: int) -> Answer:
@@ -228,14 +229,28 @@ class Security(Part):
 
     def export_link_key_by_index(self, index: int) -> Answer:
         """NOT_FOUND for a free entry."""
-        nothing = {"eui64": NOBODY, "key": NO_KEY, "metadata": _NO_METADATA}
+        nothing = {
+            "eui64": NOBODY,
+            "context": _NO_CONTEXT,
+            "key": NO_KEY,
+            "metadata": _NO_METADATA,
+        }
         if index >= self.table_size:
             return {**nothing, "status": Sl.INVALID_INDEX}
         entry = self.ezsp.contents.link_keys.get(index)
         if entry is None:
             return {**nothing, "status": Sl.NOT_FOUND}
         eui64, key = entry
-        return {"eui64": eui64, "key": key, "metadata": self._metadata(eui64), "status": Sl.OK}
+        return {
+            "eui64": eui64,
+            "context": self._link_key_context(index, eui64),
+            "key": key,
+            "metadata": self._metadata(eui64),
+            "status": Sl.OK,
+        }
+
+    def _link_key_context(self, index: int, eui64: Eui64) -> KeyContext:
+        return KeyContext(APP_LINK, index, 0, eui64, 0, KEY_INDEX_IS_VALID | EUI_IS_VALID, 0)
 
     def export_link_key_by_eui(self, eui64: Eui64) -> Answer:
         """The partner's key and where it stands."""
@@ -243,12 +258,12 @@ class Security(Part):
         if index is None:
             return {
                 "key": NO_KEY,
+                "context": _NO_CONTEXT,
                 "index": NO_INDEX,
                 "metadata": _NO_METADATA,
                 "status": Sl.NOT_FOUND,
             }
-        _, key = self.ezsp.contents.link_keys[index]
-        return {"key": key, "index": index, "metadata": self._metadata(eui64), "status": Sl.OK}
+        return {**self.export_link_key_by_index(index), "index": index}
 
     # -- transient keys -------------------------------------------------------------------------
 
@@ -338,11 +353,14 @@ class Security(Part):
         """Network key, trust centre link key, or a key of the tables."""
         found = self._find(context)
         if isinstance(found, Sl):
-            return {"key": NO_KEY, "status": found}
-        return {"key": found[0], "status": Sl.OK}
+            return {"key": NO_KEY, "context": context, "status": found}
+        return {"key": found[0], "context": context, "status": Sl.OK}
 
     def import_key(self, context: KeyContext, key: bytes) -> Answer:
         """Into the tables; a network's own keys come with setInitialSecurityState."""
+        return {**self._import(context, key), "context": context}
+
+    def _import(self, context: KeyContext, key: bytes) -> Answer:
         if context.key_type == APP_LINK:
             return self.import_link_key(context.key_index, context.eui64, key)
         if context.key_type == TC_LINK_WITH_TIMEOUT:
@@ -362,8 +380,18 @@ class Security(Part):
         """Partner and counters of a link key."""
         found = self._find(context)
         if isinstance(found, Sl):
-            return {"eui64": NOBODY, "metadata": _NO_METADATA, "status": found}
-        return {"eui64": found[1], "metadata": self._metadata(found[1]), "status": Sl.OK}
+            return {
+                "eui64": NOBODY,
+                "metadata": _NO_METADATA,
+                "context": context,
+                "status": found,
+            }
+        return {
+            "eui64": found[1],
+            "metadata": self._metadata(found[1]),
+            "context": context,
+            "status": Sl.OK,
+        }
 
     def get_network_key_info(self) -> Answer:
         """Sequence and counter of the network key, never the key."""

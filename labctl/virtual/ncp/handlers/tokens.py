@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+from labctl.smart_energy.channels import Channel
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.ncp.codec import TokenInfo
 from labctl.virtual.ncp.handlers.base import Answer, Part
@@ -88,7 +89,7 @@ class Tokens(Part):
         if len(data) != _MFG_SIZES[token]:
             return {"status": Ember.BAD_ARGUMENT}
         if self._stored(f"mfg/{token}", _UNWRITTEN) != _UNWRITTEN:
-            return {"status": 0x46}  # ERR_FLASH_WRITE_INHIBITED
+            return {"status": Ember.ERR_FLASH_WRITE_INHIBITED}
         self._store(f"mfg/{token}", data)
         return {"status": Ember.SUCCESS}
 
@@ -142,13 +143,15 @@ class Tokens(Part):
         if token == RESTORED_EUI64:
             return self._stored(f"nv3/{token}", _UNWRITTEN)
         if token == STACK_NETWORK_MANAGEMENT and state.joined:
-            return struct.pack("<IHBB", 1 << state.channel, 0x0000, state.update_id, 0)
+            return struct.pack(
+                "<IHBB", Channel(state.page, state.channel).mask, 0x0000, state.update_id, 0
+            )
         if token == STACK_NODE_DATA and state.joined:
             return struct.pack(
                 "<HbBBBH8s",
                 state.pan_id,
                 self.ezsp.contents.tx_power_dbm,
-                state.channel,
+                Channel(state.page, state.channel).ember_byte,
                 0x02,
                 0x01,
                 0x0000,

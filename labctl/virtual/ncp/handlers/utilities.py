@@ -60,8 +60,8 @@ class Utilities(Part):
         Unless the firmware was built with key establishment.
         """
         if self.ezsp.key_establishment.has_library(library):
-            return {"status": 0x80}
-        return {"status": {0x00: 0x80, 0x04: 0x80, 0x0B: 0x80}.get(library, 0x00)}
+            return {"library_status": 0x80}
+        return {"library_status": {0x00: 0x80, 0x04: 0x80, 0x0B: 0x80}.get(library, 0x00)}
 
     def reset_node(self) -> None:
         """Restart at once, without an answer."""
@@ -101,9 +101,17 @@ class Utilities(Part):
 
     def gp_sink_table_get_entry(self, index: int) -> Answer:
         """There is none."""
-        return {"status": Ember.ERR_FATAL}
+        return {"status": Ember.ERR_FATAL, "entry": bytes(62)}
 
     def gp_sink_table_clear_all(self) -> Answer:
+        """Empty already."""
+        return {}
+
+    def gp_clear_proxy_table(self) -> Answer:
+        """Empty already."""
+        return {}
+
+    def gp_proxy_table_remove_entry(self, index: int) -> Answer:
         """Empty already."""
         return {}
 
