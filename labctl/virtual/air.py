@@ -11,9 +11,11 @@ import random
 from typing import Protocol
 
 from labctl.virtual.frames.tap import TapWriter
+from labctl.virtual.interference import Bursts, Disturber
 from labctl.virtual.medium import Medium
 from labctl.virtual.propagation import Position, Propagation
 from labctl.virtual.radio import Radio, RadioClient
+from labctl.virtual.sniffer import Sniffer
 
 __all__ = ["Air", "DropHook", "Medium", "Radio", "RadioClient"]
 
@@ -22,8 +24,9 @@ class Air:
     """One room's worth of radio waves.
 
     Everything random comes from `rng`. `drop(sender, receiver, psdu)`, if set, loses the frames for
-    which it returns True (faults, tests). `noise_dbm` has the level of a disturber for
-    `(page, channel)`; it is heard in energy scans.
+    which it returns True (faults, tests). `noise_dbm` has the level of something steady for
+    `(page, channel)` that energy scans hear and that harms nothing; what comes and goes, keeps
+    others from transmitting and costs frames is a `disturber`.
     """
 
     def __init__(self, *, rng: random.Random, propagation: Propagation | None = None) -> None:
@@ -32,8 +35,9 @@ class Air:
         self.propagation = propagation or Propagation()
         self.fading = self.propagation.fading_table()
         self.radios: list[Radio] = []
-        self.captures: list[tuple[TapWriter, Radio | None]] = []
+        self.captures: list[Sniffer] = []
         self.capturing = False
+        self.disturbers: dict[Disturber, Bursts] = {}
         self.drop: DropHook | None = None
         self.noise_dbm: dict[tuple[int, int], float] = {}
         self._media: dict[tuple[int, int], Medium] = {}
@@ -59,14 +63,38 @@ class Air:
         self.radios.append(radio)
         return radio
 
-    def capture_to(self, writer: TapWriter, *, beside: Radio | None = None) -> None:
-        """Write every transmission to `writer`, with the levels at `beside` (or -30 dBm)."""
-        self.captures.append((writer, beside))
+    def disturb(self, disturber: Disturber) -> None:
+        """Switch a foreign transmitter on."""
+        if disturber not in self.disturbers:
+            bursts = self.disturbers[disturber] = Bursts(disturber, self.seed)
+            for medium in self._media.values():
+                medium.add_disturber(disturber, bursts)
+
+    def hush(self, disturber: Disturber) -> None:
+        """Switch a foreign transmitter off. Nothing happens when it was not on."""
+        if self.disturbers.pop(disturber, None) is not None:
+            for medium in self._media.values():
+                medium.disturbers = [each for each in medium.disturbers if each[0] != disturber]
+
+    def capture_to(
+        self,
+        writer: TapWriter,
+        *,
+        beside: Radio | str | None = None,
+        at: Position | None = None,
+    ) -> None:
+        """Write every transmission on every channel to `writer`.
+
+        With the levels and qualities at `beside`: a radio, or the name of one, whichever has it at
+        the moment (`at` is where to listen while none has); else as if all were sent right there.
+        """
+        name = beside.name if isinstance(beside, Radio) else beside
+        self.captures.append(Sniffer(self, writer, name, at))
         self.capturing = True
 
     def stop_capture(self, writer: TapWriter) -> None:
         """No more to this writer."""
-        self.captures = [each for each in self.captures if each[0] is not writer]
+        self.captures = [each for each in self.captures if each.writer is not writer]
         self.capturing = bool(self.captures)
 
 

@@ -6,16 +6,14 @@ import asyncio
 import math
 from typing import TYPE_CHECKING
 
-from labctl.virtual.exchange import ACK_PSDU_OCTETS, Exchange
-from labctl.virtual.phy import phy_of
+from labctl.virtual.exchange import ACK_PSDU_OCTETS, Exchange, SubGhzExchange
+from labctl.virtual.interference import Bursts, Disturber
+from labctl.virtual.phy import centre_mhz, phy_of
 from labctl.virtual.propagation import NOISE_DBM, link_quality, reception_probability
 
 if TYPE_CHECKING:
     from labctl.virtual.air import Air
     from labctl.virtual.radio import Radio
-
-CCA_THRESHOLD_DBM = -75.0
-"""Above this a channel is busy. Radios that hear each other more faintly are hidden nodes."""
 
 _ACK_SAMPLE = b"\x02\x00\x00"
 
@@ -25,13 +23,17 @@ class Medium:
 
     __slots__ = (
         "ack_airtime_s",
+        "ack_airtime_us",
         "ack_wait_s",
         "air",
+        "carrier_dbm",
         "cca_s",
         "channel",
+        "disturbers",
         "exchanges",
         "loop",
         "meters",
+        "new_exchange",
         "page",
         "phy",
         "radios",
@@ -51,11 +53,28 @@ class Medium:
         self.cca_s = self.phy.cca_s
         self.turnaround_s = self.phy.turnaround_s
         self.ack_wait_s = self.phy.ack_wait_s
-        self.ack_airtime_s = self.phy.airtime_s(ACK_PSDU_OCTETS)
+        self.ack_airtime_us = self.phy.airtime_us(ACK_PSDU_OCTETS)
+        self.ack_airtime_s = self.ack_airtime_us * 1e-6
+        # Radios that hear each other more faintly than this are hidden nodes.
+        self.carrier_dbm = self.phy.carrier_dbm
+        self.new_exchange = Exchange if self.phy.lbt is None else SubGhzExchange
         self.radios: list[Radio] = []
         self.exchanges: list[Exchange] = []  # on the air, or still able to disturb one that is
-        self.meters: dict[Radio, float] = {}  # who measures energy, and the peak so far
+        # Who measures energy, since when, and the peak so far.
+        self.meters: dict[Radio, tuple[float, float]] = {}
         self.under_way = 0  # exchanges that have begun and not ended
+        self.disturbers: list[tuple[Disturber, Bursts, float]] = []
+        """Who disturbs this channel, when, and by how much less than all its power, dB."""
+        for disturber, bursts in air.disturbers.items():
+            self.add_disturber(disturber, bursts)
+
+    def add_disturber(self, disturber: Disturber, bursts: Bursts) -> None:
+        """Hear this disturber from now on, if anything of it falls into this channel."""
+        coupling = disturber.coupling_db(
+            centre_mhz(self.page, self.channel), self.phy.bandwidth_mhz
+        )
+        if coupling is not None:
+            self.disturbers.append((disturber, bursts, coupling))
 
     # -- life of an exchange --------------------
 
@@ -84,11 +103,31 @@ class Medium:
                 each.resolve()
                 if each.acker is not None and self._disturbs(each.acker[0], radio):
                     return True
-        return False
+        return bool(self.disturbers) and self._foreign(radio, since, at) is not None
 
-    @staticmethod
-    def _disturbs(sender: Radio, radio: Radio) -> bool:
-        return sender is radio or sender.mean_rssi_at(radio) >= CCA_THRESHOLD_DBM
+    def heard_by(self, radio: Radio, since: float, at: float) -> tuple[float, float] | None:
+        """What `radio` hears between `since` and `at`: begin and end of what lasts longest."""
+        heard = self._foreign(radio, since, at) if self.disturbers else None
+        for each in self.exchanges:
+            if each.start <= at and each.end > since and self._disturbs(each.radio, radio):
+                heard = _later(heard, each.start, each.end)
+            if each.wants_ack and each.ack_start <= at and each.ack_end > since:
+                each.resolve()
+                if each.acker is not None and self._disturbs(each.acker[0], radio):
+                    heard = _later(heard, each.ack_start, each.ack_end)
+        return heard
+
+    def _foreign(self, radio: Radio, since: float, at: float) -> tuple[float, float] | None:
+        heard = None
+        for disturber, bursts, coupling in self.disturbers:
+            if radio.disturbance_dbm(disturber) + coupling >= self.carrier_dbm:
+                burst = bursts.last_within(since, at)
+                if burst is not None:
+                    heard = _later(heard, *burst)
+        return heard
+
+    def _disturbs(self, sender: Radio, radio: Radio) -> bool:
+        return sender is radio or sender.mean_rssi_at(radio) >= self.carrier_dbm
 
     def put_back_who_hears(self, newcomer: Exchange) -> None:
         """Whoever planned to assess the channel during `newcomer` will find it busy."""
@@ -97,10 +136,10 @@ class Medium:
                 each is not newcomer
                 and each.on_air
                 and each.assess_at >= newcomer.start
-                and each.assess_at - self.cca_s < newcomer.end
+                and each.listen_since < newcomer.end
                 and self._disturbs(newcomer.radio, each.radio)
             ):
-                each.put_back()
+                each.put_back(newcomer)
 
     # -- reception --------------------
 
@@ -108,7 +147,7 @@ class Medium:
         """`(radio, RSSI in dBm, LQI)` of all whose filter passes the frame, and who got it."""
         psdu = exchange.psdu
         sender = exchange.radio
-        alone = len(self.exchanges) == 1
+        alone = len(self.exchanges) == 1 and not self.disturbers
         heard = []
         for radio in self.radios:
             if radio is sender or not radio.accepts(psdu) or radio.listening_since > exchange.start:
@@ -137,14 +176,14 @@ class Medium:
             return None
         if air.drop is not None and air.drop(sender, radio, psdu):
             return None
-        return radio, rssi, link_quality(rssi, interference, noise)
+        return radio, rssi, link_quality(rssi, interference, noise, self.phy.noise_dbm)
 
     def hears_ack(self, exchange: Exchange) -> bool:
         """Whether the acknowledgement gets back to the sender."""
         assert exchange.acker is not None
         acker = exchange.acker[0]
         interference = None
-        if len(self.exchanges) > 1:
+        if len(self.exchanges) > 1 or self.disturbers:
             interference = self._interference(
                 exchange.radio, exchange, exchange.ack_start, exchange.ack_end
             )
@@ -178,45 +217,49 @@ class Medium:
                 each.resolve()
                 if each.acker is not None and each.acker[0] is not radio:
                     milliwatts += 10 ** (each.acker[0].mean_rssi_at(radio) / 10)
+        for disturber, bursts, coupling in self.disturbers:
+            if bursts.last_within(start, end) is not None:
+                milliwatts += 10 ** ((radio.disturbance_dbm(disturber) + coupling) / 10)
         return 10 * math.log10(milliwatts) if milliwatts else None
 
     def start_energy_measurement(self, radio: Radio) -> None:
         """`radio` measures the energy on this channel from now on."""
-        floor_dbm = max(NOISE_DBM, self.air.propagation.noise_dbm)
-        self.meters[radio] = floor_dbm + self.air.rng.uniform(-2.0, 2.0)
+        floor_dbm = self.phy.noise_dbm + max(0.0, self.air.propagation.noise_dbm - NOISE_DBM)
+        peak = floor_dbm + self.air.rng.uniform(-2.0, 2.0)
+        self.meters[radio] = self.loop.time(), peak
 
     def end_energy_measurement(self, radio: Radio) -> float:
         """The peak since the start, dBm."""
+        now = self.loop.time()
         for each in self.exchanges:
-            if each.start < self.loop.time():
+            if each.start < now:
                 self.measure(each)
-        return max(self.meters.pop(radio), self.air.noise_dbm.get((self.page, self.channel), -999))
+        since, peak = self.meters.pop(radio)
+        for disturber, bursts, coupling in self.disturbers:
+            if bursts.last_within(since, now) is not None:
+                peak = max(peak, radio.disturbance_dbm(disturber) + coupling)
+        return max(peak, self.air.noise_dbm.get((self.page, self.channel), -999))
 
     def measure(self, exchange: Exchange) -> None:
         """Let those who measure know of a frame."""
-        for radio, peak in self.meters.items():
+        for radio, (since, peak) in self.meters.items():
             if radio is not exchange.radio:
-                self.meters[radio] = max(peak, exchange.radio.mean_rssi_at(radio))
+                peak = max(peak, exchange.radio.mean_rssi_at(radio))
+            if exchange.acker is not None and exchange.acker[0] is not radio:
+                peak = max(peak, exchange.acker[0].mean_rssi_at(radio))
+            self.meters[radio] = since, peak
 
     # -- capture --------------------
 
     def capture(self, exchange: Exchange, ack: bytes) -> None:
         """Record the frame, and its acknowledgement if there was one."""
         now = self.loop.time()
-        self._record(exchange.radio, exchange.psdu, now - exchange.start)
-        if exchange.acker is not None:
-            self._record(exchange.acker[0], ack, now - exchange.ack_start)
+        for sniffer in self.air.captures:
+            sniffer.record(self, exchange.radio, exchange.psdu, now - exchange.start, exchange)
+            if exchange.acker is not None:
+                sniffer.record(self, exchange.acker[0], ack, now - exchange.ack_start, None)
 
-    def _record(self, sender: Radio, psdu: bytes, age_s: float) -> None:
-        for writer, beside in self.air.captures:
-            rss = -30.0
-            if beside is not None and beside is not sender:
-                rss = sender.mean_rssi_at(beside)
-            writer.frame(
-                psdu,
-                page=self.page,
-                channel=self.channel,
-                rss_dbm=rss,
-                lqi=link_quality(rss, None, self.air.propagation.noise_dbm),
-                age_s=age_s,
-            )
+
+def _later(heard: tuple[float, float] | None, start: float, end: float) -> tuple[float, float]:
+    """Of two things that are heard, the one that ends later."""
+    return (start, end) if heard is None or end > heard[1] else heard

@@ -4,9 +4,12 @@ The virtual NCP (`virtual/ncp/`) puts EZSP on top of a coordinator `Node`, the v
 (`virtual/devices/`) put an application on top of an end-device `Node`. Neither knows the other.
 
 Roles: coordinator and end device, in a star. There are no routers yet, and asking for one is an
-error rather than a pretence. One radio a node: a hub on 2.4 GHz and 868 MHz at once is not here.
-Left out as well: groups, source routes, orphan scans, PAN identifier conflicts, Tunnel, Verify-Key
-and Confirm-Key (Smart Energy establishes keys its own way), and the sub-GHz duty-cycle account.
+error rather than a pretence. A coordinator has one radio, its PHY 0, or a second one below 1 GHz
+as PHY 1: one network on both, each child on the one that it came by. A device has one radio, and
+is on whichever band it joins.
+Left out: groups, source routes, orphan scans, PAN identifier conflicts, Tunnel, Verify-Key and
+Confirm-Key (Smart Energy establishes keys its own way), the enhanced beacon requests and the link
+power control of R22's annex D.
 """
 
 from __future__ import annotations
@@ -16,15 +19,18 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import TypeVar, overload
 
 from labctl.errors import ConfigurationError
+from labctl.smart_energy.airtime import DutyCycleState, Limits
+from labctl.smart_energy.channels import Channel, channels_of_page
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.air import Air
 from labctl.virtual.frames import aps, from_air, nwk, to_air
 from labctl.virtual.frames.aps import ApsFrame
-from labctl.virtual.phy import phy_of
+from labctl.virtual.phy import is_sub_ghz, phy_of
 from labctl.virtual.stack.aps import Aps
+from labctl.virtual.stack.duty_cycle import DutyCycle
 from labctl.virtual.stack.joining import Joining
 from labctl.virtual.stack.mac import Mac
 from labctl.virtual.stack.nwk import Nwk
@@ -40,6 +46,7 @@ from labctl.virtual.stack.types import (
     Indication,
     JoinFailure,
     NodeListener,
+    PhySettings,
     Role,
     SimpleDescriptor,
     Status,
@@ -51,12 +58,15 @@ from labctl.virtual.stack.zdo import Zdo, capability_of
 __all__ = [
     "Admission",
     "Beacon",
+    "DutyCycle",
+    "DutyCycleState",
     "Indication",
     "JoinFailure",
     "LinkKey",
     "Node",
     "NodeListener",
     "NodeState",
+    "PhySettings",
     "Role",
     "SimpleDescriptor",
     "Status",
@@ -89,7 +99,7 @@ class Node:
         *,
         rng: random.Random,
         position: tuple[float, float, float] = (0.0, 0.0, 0.0),
-        tx_power_dbm: int = 8,
+        tx_power_dbm: float = 8,
         rx_on_when_idle: bool = True,
         mains_powered: bool = True,
         reassemble: bool = True,
@@ -126,6 +136,11 @@ class Node:
         self._eui64_by_short: dict[int, Eui64] = {}
         self._leave_timer: asyncio.TimerHandle | None = None
         self.mac: Mac
+        """The native radio's."""
+        self.macs: dict[int, Mac] = {}
+        """Those that run the network, by PHY. PHY 0 is there as long as the power is on."""
+        self._second: Mac | None = None
+        self._second_settings = PhySettings(0, 0, 0)
         self.nwk: Nwk
         self.aps: Aps
         self.objects: Zdo
@@ -146,7 +161,9 @@ class Node:
         for link_key in self.state.link_keys.values():
             link_key.incoming_counter = 0  # kept in RAM by real stacks
         self.life += 1
-        self.mac = Mac(self)
+        self.mac = Mac(self, 0, self.tx_power_dbm)
+        self.macs = {0: self.mac}
+        self._second = None  # until it is started again
         self.parent = Parent(self)
         self.nwk = Nwk(self)
         self.aps = Aps(self)
@@ -174,6 +191,8 @@ class Node:
         self.aps.close()
         self.parent.close()
         self.mac.close()
+        if self._second is not None:
+            self._second.close()
         if self._leave_timer is not None:
             self._leave_timer.cancel()
             self._leave_timer = None
@@ -185,33 +204,193 @@ class Node:
         self.position = position
         if self.powered:
             self.mac.radio.move(position)
+            if self._second is not None:
+                self._second.radio.move(position)
 
-    def set_tx_power(self, dbm: int) -> None:
-        """Change the transmit power, dBm."""
+    def set_tx_power(self, dbm: float) -> None:
+        """Change the transmit power of the native radio, dBm."""
         self.tx_power_dbm = dbm
         if self.powered:
             self.mac.radio.set_tx_power(dbm)
 
+    # -- PHYs --------------------
+
+    @property
+    def phys(self) -> dict[int, PhySettings]:
+        """The radios that the network runs on. None while there is no network or no power."""
+        if not self.powered or not self.state.joined:
+            return {}
+        state = self.state
+        settings = {0: PhySettings(state.page, state.channel, self.tx_power_dbm)}
+        if 1 in self.macs:
+            settings[1] = self._second_settings
+        return settings
+
+    def phy_of(self, short: int) -> int | None:
+        """The PHY that a child is on; None when it is no child. Known before its admission."""
+        child = self.parent.children.get(short) if self.powered else None
+        return None if child is None else child.phy
+
+    def start_phy(self, index: int, page: int, channel: int, tx_power_dbm: float) -> bool:
+        """Coordinator on 2.4 GHz: take its network to a sub-GHz channel as well, as PHY 1.
+
+        False when there is no network or no power, and when that PHY runs already. After a loss of
+        power it has to be started again; its children are remembered. Raises `ValueError` for
+        another index, a page or a channel that is not below 1 GHz, and an end device.
+        """
+        _check_second(index, page, channel)
+        if self.state.role is not Role.COORDINATOR:
+            raise ValueError("an end device has one radio")
+        if not self.phys or index in self.macs or is_sub_ghz(self.state.page):
+            return False
+        second = self.radio_for(page)
+        self._second_settings = PhySettings(page, channel, tx_power_dbm)
+        second.radio.set_tx_power(tx_power_dbm)
+        self.macs[index] = second
+        self.resume_radio(phy=index)
+        return True
+
+    def stop_phy(self, index: int) -> bool:
+        """Silence PHY 1; its children stay in the table. False when it does not run."""
+        second = self.macs.pop(index, None) if index else None
+        if second is None:
+            return False
+        second.silence()
+        self.resume_radio(phy=index)
+        return True
+
+    def set_phy_channel(self, index: int, page: int, channel: int) -> bool:
+        """Go on with the network on another channel, without a word to anybody.
+
+        An end device follows a move of its network that way. False when that PHY does not run.
+        Raises `ValueError` for a channel that is none, or is not in the PHY's band.
+        """
+        running = self.phys.get(index)
+        Channel(page, channel)
+        if running is None:
+            return False
+        if is_sub_ghz(page) != is_sub_ghz(running.page):
+            raise ValueError("a running PHY stays in its band")
+        if index:
+            self._second_settings = replace(running, page=page, channel=channel)
+        else:
+            self.state.page, self.state.channel = page, channel
+        self.resume_radio(phy=index)
+        self.listener.network_changed()
+        return True
+
+    def set_phy_power(self, index: int, tx_power_dbm: float) -> bool:
+        """Another transmit power, dBm. False when that PHY does not run."""
+        if index not in self.phys:
+            return False
+        if index:
+            self._second_settings = replace(self._second_settings, tx_power_dbm=tx_power_dbm)
+        else:
+            self.tx_power_dbm = tx_power_dbm
+        self.macs[index].radio.set_tx_power(tx_power_dbm)
+        return True
+
+    def listen(self, on: bool) -> None:
+        """Switch all receivers off for a while (a processor that is busy), or back to what they
+        ought to be."""
+        if not self.powered:
+            return
+        for index, layer in self.macs.items():
+            if on:
+                self.resume_radio(phy=index)
+            else:
+                layer.radio.listen(False)
+
+    # -- airtime --------------------
+
+    def duty_cycle(self, phy: int = 0) -> DutyCycle | None:
+        """The airtime account of a sub-GHz radio; None for one at 2.4 GHz, or that is not there."""
+        layer = self.macs.get(phy) if self.powered else None
+        if layer is None or not layer.listens_before_talk:
+            return None
+        return layer.account.report()
+
+    def set_duty_cycle_limits(self, phy: int, limits: Limits | None) -> bool:
+        """Other limits than R22's for the page; None: no limits, and the state is off. Until the
+        power goes. False where there is no such account."""
+        layer = self.macs.get(phy) if self.powered else None
+        if layer is None or not layer.listens_before_talk:
+            return False
+        layer.account.set_limits(limits)
+        return True
+
+    def suspend_phy(self, phy: int, suspended: bool) -> None:
+        """Send nothing at all on a sub-GHz radio, whatever its account says; or no longer so."""
+        layer = self.macs.get(phy) if self.powered else None
+        if layer is not None:
+            layer.account.mute(suspended)
+
+    def sent_airtime_us(self, phy: int = 0) -> int:
+        """All that a radio has transmitted since the power came, microseconds."""
+        layer = self.macs.get(phy) if self.powered else None
+        return 0 if layer is None else layer.radio.airtime_us
+
+    def heard_airtime_us(self, phy: int = 0) -> dict[int, int]:
+        """What a sub-GHz radio has heard of each neighbour since the power came, microseconds, by
+        short address: its frames, repetitions too, and its acknowledgements."""
+        layer = self.macs.get(phy) if self.powered else None
+        if layer is None:
+            return {}
+        return {
+            each: us for each, us in layer.account.heard_total_us.items() if isinstance(each, int)
+        }
+
+    def duty_cycle_changed(self, phy: int, state: DutyCycleState) -> None:
+        """A radio's account is in another state: tell the owner."""
+        self.listener.duty_cycle_changed(phy, state)
+
     # -- networks --------------------
 
     async def active_scan(
-        self, channels: Sequence[int], duration: int = 3, *, page: int = 0
+        self,
+        channels: Sequence[int] | Sequence[tuple[int, int]],
+        duration: int | None = None,
+        *,
+        page: int = 0,
     ) -> list[Beacon]:
         """Beacon requests on each channel, and the beacons heard.
 
-        `duration` n means 15.36 ms × (2^n + 1) on each channel.
+        Channels are numbers on `page`, or pairs of page and number: a device has one radio for all
+        bands, a dual-band coordinator looks with the one that the page is of. `duration` n means
+        960 symbols × (2^n + 1) on each channel, a symbol being 16 µs at 2.4 GHz and 10 µs below;
+        None: 3, and 5 below 1 GHz.
         """
         if not self.powered:
             return []
-        return await self.scanning.active_scan(channels, duration, page)
+        return await self.scanning.active_scan(_with_page(channels, page), duration)
+
+    @overload
+    async def energy_scan(
+        self, channels: Sequence[int], duration: int | None = None, *, page: int = 0
+    ) -> dict[int, int]: ...
+
+    @overload
+    async def energy_scan(
+        self, channels: Sequence[tuple[int, int]], duration: int | None = None
+    ) -> dict[tuple[int, int], int]: ...
 
     async def energy_scan(
-        self, channels: Sequence[int], duration: int = 3, *, page: int = 0
-    ) -> dict[int, int]:
-        """Peak energy for each channel, dBm."""
+        self,
+        channels: Sequence[int] | Sequence[tuple[int, int]],
+        duration: int | None = None,
+        *,
+        page: int = 0,
+    ) -> dict[int, int] | dict[tuple[int, int], int]:
+        """Peak energy for each channel, dBm, by number or by pair, as it was asked for.
+
+        What is heard: the receiver's own noise, disturbers, and the frames of others.
+        """
         if not self.powered:
             return {}
-        return await self.scanning.energy_scan(channels, duration, page)
+        peaks = await self.scanning.energy_scan(_with_page(channels, page), duration)
+        if channels and isinstance(channels[0], int):
+            return {channel: dbm for (_, channel), dbm in peaks.items()}
+        return peaks
 
     def form(
         self,
@@ -272,18 +451,22 @@ class Node:
         *,
         secured: bool,
         key_timeout_s: float = 5.0,
-        channels: Sequence[int] | None = None,
+        channels: Sequence[int] | Sequence[tuple[int, int]] | None = None,
     ) -> JoinFailure | None:
         """NWK rejoin (R22 3.6.1.4.2) to the network in `state`; announces when it succeeds.
 
-        Looks on the network's channel first, then on the other `channels` of its page (all).
+        Looks on the network's channel first, then on the other `channels`: numbers on its page, or
+        pairs of page and number on any; None: all of its page. A device that finds its network on
+        another band goes there.
         """
         if not self.powered:
             return JoinFailure.NO_BEACON
         if channels is None:
-            channels = range(11, 27) if self.state.page == 0 else range(27)
+            channels = [each.number for each in channels_of_page(self.state.page)]
         return await self.joining.rejoin(
-            secured=secured, key_timeout_s=key_timeout_s, channels=channels
+            secured=secured,
+            key_timeout_s=key_timeout_s,
+            channels=_with_page(channels, self.state.page),
         )
 
     def leave(self) -> None:
@@ -563,17 +746,36 @@ class Node:
                 return eui64
         return None
 
-    def resume_radio(self, *, joining: bool = False) -> None:
-        """Set the radio to what the state says: its network, or nothing at all."""
+    def radio_for(self, page: int) -> Mac:
+        """The radio that works on a page: a coordinator on 2.4 GHz has another one below."""
         state = self.state
-        radio = self.mac.radio
-        if state.joined or joining:
-            radio.tune(state.page, state.channel)
-            self.mac.set_addresses(state.pan_id, state.nwk)
-            radio.listen(self.rx_on_when_idle)
+        other_band = state.joined and is_sub_ghz(page) and not is_sub_ghz(state.page)
+        if state.role is not Role.COORDINATOR or not other_band:
+            return self.mac
+        if self._second is None:
+            self._second = Mac(self, 1, self.tx_power_dbm)
+        return self._second
+
+    def resume_radio(self, *, joining: bool = False, phy: int = 0) -> None:
+        """Set a radio to what the state says: its network, or nothing at all."""
+        state = self.state
+        layer = self.macs.get(phy)
+        if layer is None:
+            if self._second is not None:
+                self._second.set_addresses(0xFFFF, 0xFFFF)
+                self._second.radio.listen(False)
+        elif phy:
+            settings = self._second_settings
+            layer.tune(settings.page, settings.channel)
+            layer.set_addresses(state.pan_id, state.nwk)
+            layer.radio.listen(True)
+        elif state.joined or joining:
+            layer.tune(state.page, state.channel)
+            layer.set_addresses(state.pan_id, state.nwk)
+            layer.radio.listen(self.rx_on_when_idle)
         else:
-            self.mac.set_addresses(0xFFFF, 0xFFFF)
-            radio.listen(False)
+            layer.set_addresses(0xFFFF, 0xFFFF)
+            layer.radio.listen(False)
 
     def network_up(self) -> None:
         """We are on a network."""
@@ -585,6 +787,11 @@ class Node:
         """We are off it."""
         self.nwk.stop()
         self._poller.stop()
+        self.stop_phy(1)
+
+    async def until(self, future: asyncio.Future[_T]) -> _T:
+        """The future's result. Cancelled when the power goes."""
+        return await self._waiting.until(future)
 
     async def wait_for(self, future: asyncio.Future[_T], seconds: float) -> _T | None:
         """The future's result, or None after `seconds`. Cancelled when the power goes."""
@@ -593,6 +800,20 @@ class Node:
     async def sleep(self, seconds: float) -> None:
         """Wait, unless the power goes first."""
         await self.wait_for(asyncio.get_running_loop().create_future(), seconds)
+
+
+def _with_page(
+    channels: Sequence[int] | Sequence[tuple[int, int]], page: int
+) -> list[tuple[int, int]]:
+    return [(page, each) if isinstance(each, int) else (each[0], each[1]) for each in channels]
+
+
+def _check_second(index: int, page: int, channel: int) -> None:
+    if index != 1:
+        raise ValueError(f"PHY {index} cannot be started: there is PHY 1")
+    if not is_sub_ghz(page):
+        raise ValueError(f"the second PHY is below 1 GHz, and page {page} is not")
+    Channel(page, channel)
 
 
 def loop_time() -> float:

@@ -107,13 +107,17 @@ def reception_probability(
 
 
 def link_quality(
-    rssi_dbm: float, interference_dbm: float | None = None, noise_dbm: float = NOISE_DBM
+    rssi_dbm: float,
+    interference_dbm: float | None = None,
+    noise_dbm: float = NOISE_DBM,
+    receiver_dbm: float = NOISE_DBM,
 ) -> int:
     """LQI 0..255 from the signal-to-noise ratio: 0 at 0 dB, 255 from 40 dB on.
 
-    No standard says how; radios differ, so compare within one bench only.
+    `receiver_dbm` is the receiver's own noise; `noise_dbm` that of the room, told for 2 MHz.
+    No standard says how; radios differ, so compare within one bench and one band only.
     """
-    floor = max(noise_dbm, NOISE_DBM)
+    floor = receiver_dbm + max(0.0, noise_dbm - NOISE_DBM)
     if interference_dbm is not None:
         floor = 10 * math.log10(10 ** (floor / 10) + 10 ** (interference_dbm / 10))
     return min(255, max(0, round((rssi_dbm - floor) * 255 / 40)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from labctl.virtual.exchange import Done, Exchange
@@ -11,6 +12,7 @@ from labctl.virtual.propagation import Position
 
 if TYPE_CHECKING:
     from labctl.virtual.air import Air
+    from labctl.virtual.interference import Disturber
     from labctl.virtual.medium import Medium
 
 
@@ -24,8 +26,22 @@ class RadioClient(Protocol):
         """Whether the acknowledgement of this frame says that more is waiting."""
 
 
+class Regulator(Protocol):
+    """What watches over the airtime of a radio where the law limits it."""
+
+    def permits(self, us: int) -> bool:
+        """Whether a frame or an acknowledgement of so many microseconds may go out now."""
+
+    def spent(self, us: int, psdu: bytes, *, ack: bool) -> None:
+        """So many microseconds went out: `psdu` itself, or with `ack` the acknowledgement of it."""
+
+
 class Radio:
-    """One radio: place, power, channel, address filter. Made by `Air.attach`."""
+    """One radio: place, power, channel, address filter. Made by `Air.attach`.
+
+    `airtime_us` counts all that it has transmitted, repetitions and acknowledgements included, in
+    exact microseconds; `on_airtime`, if set, is called with each piece. `regulator` may forbid.
+    """
 
     __slots__ = (
         "_filter_long",
@@ -33,15 +49,19 @@ class Radio:
         "_filter_short",
         "_levels",
         "air",
+        "airtime_us",
         "attached",
         "client",
         "exchange",
         "listening_since",
         "medium",
         "name",
+        "off_until",
+        "on_airtime",
         "pan_coordinator",
         "position",
         "promiscuous",
+        "regulator",
         "sensitivity_dbm",
         "tx_power_dbm",
     )
@@ -66,7 +86,11 @@ class Radio:
         self.listening_since = math.inf  # when the receiver was switched on and tuned; inf: off
         self.medium: Medium | None = None
         self.exchange: Exchange | None = None
-        self._levels: dict[Radio, float] = {}
+        self.airtime_us = 0
+        self.on_airtime: Callable[[int], None] | None = None
+        self.regulator: Regulator | None = None
+        self.off_until = 0.0  # with listen before talk: when it may transmit again
+        self._levels: dict[object, float] = {}
         self.set_addresses(0xFFFF, 0xFFFF, bytes(8))
 
     # -- configuration --------------------
@@ -133,9 +157,27 @@ class Radio:
             )
         return level
 
+    def disturbance_dbm(self, disturber: Disturber) -> float:
+        """How strongly a disturber arrives here, over its whole bandwidth."""
+        level = self._levels.get(disturber)
+        if level is None:
+            level = disturber.level_dbm
+            if disturber.position is not None:
+                level -= self.air.propagation.mean_loss_db(
+                    self.air.seed,
+                    disturber.name,
+                    self.name,
+                    disturber.position,
+                    self.position,
+                    disturber.mhz,
+                )
+            self._levels[disturber] = level
+        return level
+
     def transmit(self, mpdu: bytes, done: Done) -> None:
-        """Send a frame (without FCS) with CSMA-CA and, if it asks for an acknowledgement, up to
-        three repetitions. One at a time: `done` says when the next may come."""
+        """Send a frame (without FCS) when the channel is free and, if it asks for an
+        acknowledgement, up to three repetitions. One at a time: `done` says when the next may
+        come."""
         assert self.medium is not None
         if self.exchange is not None:
             raise RuntimeError("this radio is still busy with a frame")
@@ -143,7 +185,7 @@ class Radio:
             raise ValueError(f"a frame of {len(mpdu)} octets does not fit the radio")
         medium = self.medium
         psdu = mpdu + fcs(mpdu).to_bytes(2, "little")
-        exchange = self.exchange = Exchange(medium, self, psdu, done)
+        exchange = self.exchange = medium.new_exchange(medium, self, psdu, done)
         medium.under_way += 1
         exchange.begin(medium.loop.time())
 
@@ -166,8 +208,30 @@ class Radio:
         return self.pan_coordinator and psdu[3:5] == self._filter_pan
 
     def acknowledges(self, psdu: bytes) -> bool:
-        """Whether this radio answers the frame with an acknowledgement: not to broadcasts."""
-        return psdu[5:7] != b"\xff\xff"
+        """Whether this radio answers the frame with an acknowledgement: not to broadcasts, and not
+        when it may not transmit at all."""
+        if psdu[5:7] == b"\xff\xff":
+            return False
+        if self.regulator is None:
+            return True
+        assert self.medium is not None
+        return self.regulator.permits(self.medium.ack_airtime_us)
+
+    def has_sent(self, us: int, psdu: bytes) -> None:
+        """A frame of this radio has gone out."""
+        self.airtime_us += us
+        if self.on_airtime is not None:
+            self.on_airtime(us)
+        if self.regulator is not None:
+            self.regulator.spent(us, psdu, ack=False)
+
+    def has_acknowledged(self, us: int, psdu: bytes) -> None:
+        """The acknowledgement of `psdu` has gone out."""
+        self.airtime_us += us
+        if self.on_airtime is not None:
+            self.on_airtime(us)
+        if self.regulator is not None:
+            self.regulator.spent(us, psdu, ack=True)
 
     def pending_for(self, psdu: bytes) -> bool:
         """The frame pending bit of the acknowledgement of `psdu`."""

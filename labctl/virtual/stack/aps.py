@@ -233,9 +233,15 @@ class Aps:
     # -- receiving --------------------
 
     def received(
-        self, carrier: nwk.NwkFrame, octets: bytes, rssi_dbm: int, lqi: int, nwk_secured: bool
+        self,
+        carrier: nwk.NwkFrame,
+        octets: bytes,
+        rssi_dbm: int,
+        lqi: int,
+        nwk_secured: bool,
+        phy: int,
     ) -> None:
-        """An APS frame for us. Raises `FrameError` when it is malformed; the MAC counts that."""
+        """An APS frame for us, over that PHY. Raises `FrameError` when it is malformed; the MAC counts that."""
         frame = aps.decode(octets)
         payload = frame.body
         source: Eui64 | None = None
@@ -251,10 +257,16 @@ class Aps:
         elif frame.kind == Kind.ACK:
             self._acknowledged(carrier.source, frame)
         else:
-            self._data(carrier, frame, payload, rssi_dbm, lqi)
+            self._data(carrier, frame, payload, rssi_dbm, lqi, phy)
 
     def _data(
-        self, carrier: nwk.NwkFrame, frame: ApsFrame, payload: bytes, rssi_dbm: int, lqi: int
+        self,
+        carrier: nwk.NwkFrame,
+        frame: ApsFrame,
+        payload: bytes,
+        rssi_dbm: int,
+        lqi: int,
+        phy: int,
     ) -> None:
         node = self.node
         endpoint = frame.destination_endpoint
@@ -277,6 +289,7 @@ class Aps:
             frame.ack_request,
             lqi,
             rssi_dbm,
+            phy=phy,
         )
         key = (carrier.source, frame.counter)
         if frame.fragmentation:

@@ -204,7 +204,7 @@ class Joining:
     # -- rejoin --------------------
 
     async def rejoin(
-        self, *, secured: bool, key_timeout_s: float, channels: Sequence[int]
+        self, *, secured: bool, key_timeout_s: float, channels: Sequence[tuple[int, int]]
     ) -> JoinFailure | None:
         """Find the network of the state again and rejoin it (R22 3.6.1.4.2)."""
         node = self.node
@@ -244,13 +244,14 @@ class Joining:
             self._trust_centre_before = state.trust_centre
             self.node.aps.security.joining_key = LinkKey(state.eui64, aes_mmo(key.key))
 
-    async def _find_network(self, channels: Sequence[int]) -> Beacon | None:
+    async def _find_network(self, channels: Sequence[tuple[int, int]]) -> Beacon | None:
         state = self.node.state
-        others = [each for each in channels if each != state.channel]
-        for group in ([state.channel], others):
+        last = (state.page, state.channel)
+        others = [each for each in channels if each != last]
+        for group in ([last], others):
             found = [
                 each
-                for each in await self.node.scanning.active_scan(group, 3, state.page)
+                for each in await self.node.scanning.active_scan(group, None)
                 if each.extended_pan_id == state.extended_pan_id
             ]
             if found:

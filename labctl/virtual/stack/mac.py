@@ -11,6 +11,8 @@ from labctl.virtual.air import Radio
 from labctl.virtual.exchange import Done as Sent
 from labctl.virtual.exchange import Outcome
 from labctl.virtual.frames import FrameError, mac, to_air
+from labctl.virtual.phy import is_sub_ghz
+from labctl.virtual.stack.duty_cycle import Account
 from labctl.virtual.stack.indirect import Kept
 from labctl.virtual.stack.types import Role
 
@@ -21,22 +23,29 @@ FRAME_WAIT_S = 0.03
 """How long a sleeping device listens after an acknowledgement that promised a frame. The standard's
 macMaxFrameTotalWaitTime is 19.5 ms at 2.4 GHz; parents with a queue take a little longer."""
 
+SUB_GHZ_FRAME_WAIT_S = 0.15
+"""The same with listen before talk: the parent may have to keep silent for 100 ms first, then it
+listens for up to 10 ms, and the frame takes 11."""
+
 DUPLICATE_S = 1.0
 """A frame that repeats its sender's last sequence number this soon is a copy."""
 
 
 class Mac:
-    """Between the NWK layer and a radio."""
+    """Between the NWK layer and a radio. `phy` counts the radios of the node."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, phy: int, tx_power_dbm: float) -> None:
         self.node = node
+        self.phy = phy
         self.radio: Radio = node.air.attach(
             self,
             name=node.state.eui64,
             position=node.position,
-            tx_power_dbm=node.tx_power_dbm,
+            tx_power_dbm=tx_power_dbm,
         )
         self.loop = asyncio.get_running_loop()
+        self.account = Account(self.loop, lambda state: node.duty_cycle_changed(phy, state))
+        self.listens_before_talk = False
         self._counters = node.counters
         self.sequence = node.rng.randrange(256)
         self.beacon_sequence = node.rng.randrange(256)
@@ -48,7 +57,9 @@ class Mac:
         self._held = False  # a scan has the radio: other frames wait
         self._sending: Sent | None = None
         self._busy = False
-        self.kept = Kept(self.loop, self.send, self._counters)
+        self._idle: asyncio.Future[None] | None = None  # somebody waits for the frame to be out
+        self._in_flight = b""
+        self.kept = Kept(self.loop, self._send_fetched, self._counters)
         self._last: dict[int | bytes, tuple[int, float]] = {}
         self._poll_done: Callable[[Outcome, bool], None] | None = None
         self._sleep_timer: asyncio.TimerHandle | None = None
@@ -60,9 +71,30 @@ class Mac:
         if self._sleep_timer is not None:
             self._sleep_timer.cancel()
         self.kept.close()
+        self.account.close()
         self._queue.clear()
         self._urgent.clear()
         self.radio.detach()
+
+    def silence(self) -> None:
+        """The network is gone from this radio: what waits to go out has failed, the receiver is
+        off. A frame on the air is still finished."""
+        self.radio.listen(False)
+        waiting = [*self._queue]
+        self._queue.clear()
+        for _, sent in waiting:
+            sent(Outcome.NO_ACK, False)
+
+    def tune(self, page: int, channel: int) -> None:
+        """Change the channel; below 1 GHz the airtime is on an account."""
+        radio = self.radio
+        radio.tune(page, channel)
+        self.listens_before_talk = is_sub_ghz(page)
+        if self.listens_before_talk:
+            self.account.on_page(page)
+            radio.regulator = self.account
+        else:
+            radio.regulator = None
 
     def set_addresses(self, pan: int, short: int) -> None:
         """Tell the radio whose frames are ours."""
@@ -84,9 +116,24 @@ class Mac:
         else:
             self._transmit(frame, sent)
 
+    def _send_fetched(self, frame: Callable[[], bytes], sent: Sent) -> None:
+        """A frame that a child has just asked for, and listens for as long as it can afford. Where
+        each frame takes its tenth of a second it goes before those whose receivers are awake."""
+        if self.listens_before_talk and (self._busy or self._held):
+            self._queue.appendleft((frame, sent))
+        else:
+            self.send(frame, sent)
+
     def hold(self) -> None:
         """A scan begins: only its own frames go out, until `release`."""
         self._held = True
+
+    async def idle(self) -> None:
+        """Wait until no frame is on its way. For a scan, after `hold` and after each request."""
+        while self._busy or self._urgent:
+            if self._idle is None:
+                self._idle = self.loop.create_future()
+            await self.node.until(self._idle)
 
     def release(self) -> None:
         """The scan is over."""
@@ -134,7 +181,10 @@ class Mac:
         self._busy = True
         self._sending = sent
         self._counters["mac_tx"] += 1
-        self.radio.transmit(frame if isinstance(frame, bytes) else frame(), self._transmitted)
+        octets = frame if isinstance(frame, bytes) else frame()
+        if self.listens_before_talk:
+            self._in_flight = octets
+        self.radio.transmit(octets, self._transmitted)
 
     def _transmitted(self, outcome: Outcome, pending: bool) -> None:
         sent = self._sending
@@ -142,6 +192,12 @@ class Mac:
         self._sending = None
         if outcome is not Outcome.SENT:
             self._counters["mac_tx_failed"] += 1
+        elif self.listens_before_talk and self._in_flight[0] & 0x20:
+            self.account.acknowledged(self._in_flight)
+        if self._idle is not None:
+            if not self._idle.done():
+                self._idle.set_result(None)
+            self._idle = None
         self._next()
         if sent is not None:
             sent(outcome, pending)
@@ -167,7 +223,7 @@ class Mac:
             return False
         if self.kept.waiting_for(source):
             return True
-        return isinstance(source, int) and self.node.nwk.owes_a_leave(source)
+        return isinstance(source, int) and self.node.nwk.owes_a_leave(source, self.phy)
 
     # -- polling (end devices) --------------------
 
@@ -193,7 +249,8 @@ class Mac:
     def _poll_sent(self, outcome: Outcome, pending: bool) -> None:
         if outcome is Outcome.SENT and pending:
             self.radio.listen(True)
-            self._sleep_timer = self.loop.call_later(FRAME_WAIT_S, self._poll_ends, outcome, False)
+            wait_s = SUB_GHZ_FRAME_WAIT_S if self.listens_before_talk else FRAME_WAIT_S
+            self._sleep_timer = self.loop.call_later(wait_s, self._poll_ends, outcome, False)
         else:
             self._poll_ends(outcome, False)
 
@@ -214,6 +271,8 @@ class Mac:
         self._counters["mac_rx"] += 1
         try:
             frame = mac.decode(mac.check_fcs(psdu))
+            if self.listens_before_talk:
+                self.account.heard(psdu)
             if frame.kind == mac.Kind.DATA:
                 self._data(frame, rssi_dbm, lqi)
             elif frame.kind == mac.Kind.COMMAND:
@@ -240,7 +299,7 @@ class Mac:
         waited = self._sleep_timer is not None and frame.destination != mac.BROADCAST
         copy = self._is_copy(frame)
         if not copy and isinstance(frame.source, int):
-            self.node.nwk.mac_data(frame.source, frame.payload, rssi_dbm, lqi)
+            self.node.nwk.mac_data(frame.source, frame.payload, rssi_dbm, lqi, self.phy)
         if waited and self._sleep_timer is not None:
             self._poll_ends(Outcome.SENT, True)
             if frame.frame_pending:
@@ -250,20 +309,20 @@ class Mac:
         command = frame.payload[0]
         source = frame.source
         if command == mac.Command.BEACON_REQUEST:
-            self.node.parent.beacon_requested()
+            self.node.parent.beacon_requested(self)
             return
         if source is None or self._is_copy(frame):
             return
         if command == mac.Command.DATA_REQUEST:
             if isinstance(source, int):
-                self.node.nwk.heard(source)
+                self.node.nwk.heard(source, self.phy)
             if self.kept.waiting_for(source):
                 self.kept.fetched_by(source)
             elif isinstance(source, int):
-                self.node.nwk.polled_for_nothing(source)
+                self.node.nwk.polled_for_nothing(source, self.phy)
         elif isinstance(source, bytes):
             if command == mac.Command.ASSOCIATION_REQUEST and len(frame.payload) >= 2:
-                self.node.parent.association_requested(source, frame.payload[1])
+                self.node.parent.association_requested(source, frame.payload[1], self)
             elif command == mac.Command.ASSOCIATION_RESPONSE and self.on_association is not None:
                 short, status = mac.decode_association_response(frame.payload)
                 if self._sleep_timer is not None:

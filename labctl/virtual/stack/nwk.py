@@ -127,41 +127,70 @@ class Nwk:
         secured: bool,
         sent: Callable[[Outcome], None],
     ) -> None:
+        if self._is_end_device:
+            layer, hop, sleeping = self.mac, self.state.parent, False  # broadcasts too (R22 3.6.5)
+        elif nwk.is_broadcast(destination):
+            self._send_broadcast(destination, header, payload, secured, sent)
+            return
+        else:
+            hop = destination
+            layer, sleeping = self._way_to_child(destination)
+
         def mac_sent(outcome: Outcome, pending: bool) -> None:
             sent(outcome)
 
-        hop, sleeping = self._next_hop(destination)
         if sleeping:
-            self.mac.send_data_indirect(
+            layer.send_data_indirect(
                 hop,
                 lambda: self.security.seal(header, payload) if secured else header + payload,
                 mac_sent,
             )
         else:
             octets = self.security.seal(header, payload) if secured else header + payload
-            self.mac.send_data(hop, octets, mac_sent)
-        if destination == nwk.BROADCAST_ALL and not self._is_end_device:
+            layer.send_data(hop, octets, mac_sent)
+
+    def _way_to_child(self, short: int) -> tuple[Mac, bool]:
+        """The radio that it is to be reached by, and whether it has to fetch the frame."""
+        child = self.node.parent.children.get(short)
+        layer = None if child is None else self.node.macs.get(child.phy)
+        if child is None or layer is None:
+            raise NoRoute
+        return layer, not child.rx_on_when_idle
+
+    def _send_broadcast(
+        self,
+        destination: int,
+        header: bytes,
+        payload: bytes,
+        secured: bool,
+        sent: Callable[[Outcome], None],
+    ) -> None:
+        """On every PHY, with one security counter; to sleeping children one by one."""
+        octets = self.security.seal(header, payload) if secured else header + payload
+        layers = list(self.node.macs.values())
+        outcomes: list[Outcome] = []
+
+        def mac_sent(outcome: Outcome, pending: bool) -> None:
+            outcomes.append(outcome)
+            if len(outcomes) == len(layers):
+                sent(min(outcomes))  # sent, if it went out anywhere
+
+        for layer in layers:
+            layer.send_data(mac.BROADCAST, octets, mac_sent)
+        if destination == nwk.BROADCAST_ALL:
             for child in self.node.parent.children.values():
-                if not child.rx_on_when_idle:
-                    self.mac.send_data_indirect(
+                way = self.node.macs.get(child.phy)
+                if not child.rx_on_when_idle and way is not None:
+                    way.send_data_indirect(
                         child.nwk, lambda: self.security.seal(header, payload), _ignore_mac
                     )
 
-    def _next_hop(self, destination: int) -> tuple[int, bool]:
-        """MAC destination, and whether it has to fetch the frame."""
-        if self._is_end_device:
-            return self.state.parent, False  # broadcasts too (R22 3.6.5)
-        if nwk.is_broadcast(destination):
-            return mac.BROADCAST, False
-        child = self.node.parent.children.get(destination)
-        if child is None:
-            raise NoRoute
-        return destination, not child.rx_on_when_idle
-
     # -- receiving --------------------
 
-    def mac_data(self, mac_source: int, octets: bytes, rssi_dbm: int, lqi: int) -> None:
-        """A MAC data frame. Raises `FrameError` when it is malformed; the MAC counts that."""
+    def mac_data(
+        self, mac_source: int, octets: bytes, rssi_dbm: int, lqi: int, phy: int = 0
+    ) -> None:
+        """A MAC data frame that came over that PHY. Raises `FrameError` when it is malformed; the MAC counts that."""
         frame = nwk.decode(octets)
         if frame.source == self.state.nwk and mac_source != frame.source:
             return  # our own broadcast, repeated by the parent
@@ -176,13 +205,13 @@ class Nwk:
                 self.node.learn(frame.source_eui64, frame.source)
         else:
             payload = frame.body
-        self.heard(mac_source, secured, lqi)
+        self.heard(mac_source, phy, secured, lqi)
         if frame.destination == self.state.nwk:
-            self._deliver(frame, payload, mac_source, rssi_dbm, lqi, secured)
+            self._deliver(frame, payload, mac_source, rssi_dbm, lqi, secured, phy)
         elif not secured:
             self.counters["nwk_unsecured_dropped"] += 1
         elif nwk.is_broadcast(frame.destination):
-            self._broadcast(frame, payload, mac_source, rssi_dbm, lqi)
+            self._broadcast(frame, payload, mac_source, rssi_dbm, lqi, phy)
         elif not self._is_end_device:
             self._forward(frame, payload)
 
@@ -194,23 +223,30 @@ class Nwk:
         rssi_dbm: int,
         lqi: int,
         secured: bool,
+        phy: int,
     ) -> None:
         if frame.kind == nwk.Kind.DATA:
             if secured or self.node.joining.waits_for_key:
-                self.node.aps.received(frame, payload, rssi_dbm, lqi, secured)
+                self.node.aps.received(frame, payload, rssi_dbm, lqi, secured, phy)
             else:
                 self.counters["nwk_unsecured_dropped"] += 1
             return
-        self._command(frame, payload, mac_source, secured)
+        self._command(frame, payload, mac_source, secured, phy)
 
     def _broadcast(
-        self, frame: nwk.NwkFrame, payload: bytes, mac_source: int, rssi_dbm: int, lqi: int
+        self,
+        frame: nwk.NwkFrame,
+        payload: bytes,
+        mac_source: int,
+        rssi_dbm: int,
+        lqi: int,
+        phy: int,
     ) -> None:
         key = (frame.source, frame.sequence)
         if not self._remember_broadcast(key):
             return
         if frame.kind == nwk.Kind.COMMAND:
-            self._command(frame, payload, mac_source, True)
+            self._command(frame, payload, mac_source, True, phy)
             return
         to_all = frame.destination == nwk.BROADCAST_ALL
         to_awake = frame.destination == nwk.BROADCAST_RX_ON and self.node.rx_on_when_idle
@@ -220,7 +256,7 @@ class Nwk:
             # is no passive acknowledgement to wait for (R22 3.6.5).
             self._send(frame.destination, _one_hop_less(frame), payload, True, _ignore)
         if to_all or to_awake or to_routers:
-            self.node.aps.received(frame, payload, rssi_dbm, lqi, True)
+            self.node.aps.received(frame, payload, rssi_dbm, lqi, True, phy)
 
     def _remember_broadcast(self, key: tuple[int, int]) -> bool:
         """The broadcast transaction table; False when this one is in it already."""
@@ -256,13 +292,15 @@ class Nwk:
 
     # -- commands --------------------
 
-    def _command(self, frame: nwk.NwkFrame, payload: bytes, mac_source: int, secured: bool) -> None:
+    def _command(
+        self, frame: nwk.NwkFrame, payload: bytes, mac_source: int, secured: bool, phy: int
+    ) -> None:
         if not payload:
             raise FrameError("a NWK command frame without a command")
         command = payload[0]
         if command == nwk.Command.REJOIN_REQUEST:
             self.node.parent.rejoin_requested(
-                frame, nwk.decode_rejoin_request(payload), mac_source, secured
+                frame, nwk.decode_rejoin_request(payload), mac_source, secured, self.node.macs[phy]
             )
         elif command == nwk.Command.REJOIN_RESPONSE:
             short, status = nwk.decode_rejoin_response(payload)
@@ -288,29 +326,30 @@ class Nwk:
             # R22 3.6.1.10.3: an end device obeys its parent and nobody else.
             self.node.told_to_leave(rejoin)
 
-    def heard(self, short: int, secured: bool = False, lqi: int = 255) -> None:
+    def heard(self, short: int, phy: int, secured: bool = False, lqi: int = 255) -> None:
         """A sign of life from a neighbour."""
         child = self.node.parent.children.get(short)
-        if child is not None:
+        if child is not None and child.phy == phy:
             child.last_heard = self.loop.time()
             child.lqi = lqi
             if secured and not child.authenticated:
                 self.node.parent.authenticated(child)
 
-    def owes_a_leave(self, short: int) -> bool:
+    def owes_a_leave(self, short: int, phy: int) -> bool:
         """Whether a poll from this address deserves a leave with rejoin: it takes us for its
-        parent, and we do not know it (R22 3.6.10.4)."""
-        return (
-            not self._is_end_device and self.state.joined and short not in self.node.parent.children
-        )
+        parent, and we do not know it there (R22 3.6.10.4)."""
+        if self._is_end_device or not self.state.joined:
+            return False
+        child = self.node.parent.children.get(short)
+        return child is None or child.phy != phy
 
-    def polled_for_nothing(self, short: int) -> None:
+    def polled_for_nothing(self, short: int, phy: int) -> None:
         """A poll found nothing waiting."""
-        if self.owes_a_leave(short):
-            self.send_leave_to_stranger(short)
+        if self.owes_a_leave(short, phy):
+            self.send_leave_to_stranger(short, phy)
 
-    def send_leave_to_stranger(self, short: int) -> None:
-        """Tell a device that is no child (any more) to rejoin."""
+    def send_leave_to_stranger(self, short: int, phy: int) -> None:
+        """Tell a device that is no child (any more) on that PHY to rejoin."""
         frame = nwk.NwkFrame(
             short,
             self.state.nwk,
@@ -320,7 +359,8 @@ class Nwk:
             source_eui64=self._eui64,
         )
         payload = nwk.leave(request=True, rejoin=True)
-        self.mac.send_data(short, self.security.seal(frame.encode_header(), payload), _ignore_mac)
+        octets = self.security.seal(frame.encode_header(), payload)
+        self.node.macs[phy].send_data(short, octets, _ignore_mac)
 
     # -- link status --------------------
 
@@ -329,10 +369,25 @@ class Nwk:
         self._timer = self.loop.call_later(delay, self._link_status)
 
     def _link_status(self) -> None:
-        # No neighbour is a router, so the list is empty; Zigbee routers send it all the same.
-        self.send_command(nwk.BROADCAST_ROUTERS, nwk.link_status([]))
+        # No neighbour is a router, so the list is empty; Zigbee routers send it all the same, but
+        # not where there can be no routers (nwkMacInterfaceTable, R22 3.6.3.4.1): below 1 GHz.
+        if not self.mac.listens_before_talk:
+            header, payload = self._link_status_frame()
+            self.mac.send_data(mac.BROADCAST, self.security.seal(header, payload), _ignore_mac)
         self.node.parent.drop_silent_children()
         self._schedule_link_status()
+
+    def _link_status_frame(self) -> tuple[bytes, bytes]:
+        frame = nwk.NwkFrame(
+            nwk.BROADCAST_ROUTERS,
+            self.state.nwk,
+            1,
+            self.next_sequence(),
+            kind=nwk.Kind.COMMAND,
+            security=True,
+            source_eui64=self._eui64,
+        )
+        return frame.encode_header(), nwk.link_status([])
 
 
 def _ignore(outcome: Outcome) -> None:

@@ -13,6 +13,7 @@ from labctl.virtual.stack.types import Admission, Role
 
 if TYPE_CHECKING:
     from labctl.virtual.node import Node
+    from labctl.virtual.stack.mac import Mac
 
 DEFAULT_TIMEOUT = 8  # nwkEndDeviceTimeoutDefault: 256 minutes
 UNAUTHENTICATED_S = 10.0
@@ -25,7 +26,7 @@ _REFUSED_PAYLOAD_SHORT = 0xFFFF
 
 
 class Child:
-    """A device whose parent we are."""
+    """A device whose parent we are, on the PHY that it joined or rejoined on."""
 
     __slots__ = (
         "authenticated",
@@ -34,14 +35,16 @@ class Child:
         "last_heard",
         "lqi",
         "nwk",
+        "phy",
         "rx_on_when_idle",
         "timeout",
         "timer",
     )
 
-    def __init__(self, eui64: bytes, short: int, capability: int, now: float) -> None:
+    def __init__(self, eui64: bytes, short: int, capability: int, now: float, phy: int) -> None:
         self.eui64 = eui64
         self.nwk = short
+        self.phy = phy
         self.capability = capability
         self.rx_on_when_idle = bool(capability & 0x08)
         self.timeout = DEFAULT_TIMEOUT
@@ -61,7 +64,11 @@ class Parent:
         self._permit_until = 0.0
         for eui64, stored in node.state.children.items():
             child = Child(
-                to_air(eui64), int(stored["nwk"]), int(stored["capability"]), self.loop.time()
+                to_air(eui64),
+                int(stored["nwk"]),
+                int(stored["capability"]),
+                self.loop.time(),
+                int(stored.get("phy", 0)),  # older states know of one PHY
             )
             child.timeout = int(stored["timeout"])
             child.authenticated = True
@@ -89,8 +96,8 @@ class Parent:
     def _up(self) -> bool:
         return self.node.state.joined and self.node.state.role is Role.COORDINATOR
 
-    def beacon_requested(self) -> None:
-        """Somebody scans."""
+    def beacon_requested(self, layer: Mac) -> None:
+        """Somebody scans, on the channel of that PHY."""
         if not self._up():
             return
         state = self.node.state
@@ -100,7 +107,6 @@ class Parent:
             end_device_capacity=len(self.children) < self.node.max_children,
             update_id=state.update_id,
         )
-        layer = self.node.mac
         layer.beacon_sequence = (layer.beacon_sequence + 1) & 0xFF
         frame = mac.MacFrame(
             mac.Kind.BEACON,
@@ -113,8 +119,8 @@ class Parent:
 
     # -- association --------------------
 
-    def association_requested(self, eui64: bytes, capability: int) -> None:
-        """A MAC association request (R22 3.6.1.4.1.2). The answer waits to be fetched."""
+    def association_requested(self, eui64: bytes, capability: int, layer: Mac) -> None:
+        """A MAC association request (R22 3.6.1.4.1.2). The answer waits there to be fetched."""
         if not self._up():
             return
         known = self._by_eui64(eui64)
@@ -128,7 +134,6 @@ class Parent:
         else:
             short = known.nwk if known is not None else self._free_address()
         state = self.node.state
-        layer = self.node.mac
 
         def build(pending: bool) -> bytes:
             return mac.MacFrame(
@@ -146,7 +151,7 @@ class Parent:
         def sent(outcome: Outcome, pending: bool) -> None:
             if outcome is Outcome.SENT and status == mac.AssociationStatus.SUCCESS:
                 self.node.nwk.security.forget_neighbour(eui64)
-                self._adopt(eui64, short, capability, Admission.UNSECURED_JOIN)
+                self._adopt(eui64, short, capability, Admission.UNSECURED_JOIN, layer.phy)
 
         layer.kept.drop(eui64)
         layer.kept.keep(eui64, build, sent)
@@ -162,11 +167,11 @@ class Parent:
             if short not in taken:
                 return short
 
-    def _adopt(self, eui64: bytes, short: int, capability: int, kind: Admission) -> None:
+    def _adopt(self, eui64: bytes, short: int, capability: int, kind: Admission, phy: int) -> None:
         old = self._by_eui64(eui64)
         if old is not None:
             self._forget(old)
-        child = Child(eui64, short, capability, self.loop.time())
+        child = Child(eui64, short, capability, self.loop.time(), phy)
         if old is not None:
             child.timeout = old.timeout
         self.children[short] = child
@@ -187,6 +192,7 @@ class Parent:
             "capability": child.capability,
             "rx_on_when_idle": child.rx_on_when_idle,
             "timeout": child.timeout,
+            "phy": child.phy,
         }
         self.node.listener.network_changed()
 
@@ -204,9 +210,14 @@ class Parent:
     # -- rejoin --------------------
 
     def rejoin_requested(
-        self, frame: nwk.NwkFrame, capability: int, mac_source: int, secured: bool
+        self,
+        frame: nwk.NwkFrame,
+        capability: int,
+        mac_source: int,
+        secured: bool,
+        way: Mac,
     ) -> None:
-        """A NWK rejoin request (R22 3.6.1.4.2.2)."""
+        """A NWK rejoin request (R22 3.6.1.4.2.2). A child of another PHY moves to this one."""
         if not self._up() or frame.source_eui64 is None:
             return
         eui64 = frame.source_eui64
@@ -223,7 +234,7 @@ class Parent:
             if outcome is Outcome.SENT and status == mac.AssociationStatus.SUCCESS:
                 if not secured:
                     self.node.nwk.security.forget_neighbour(eui64)
-                self._adopt(eui64, short, capability, kind)
+                self._adopt(eui64, short, capability, kind, way.phy)
 
         layer = self.node.nwk
         response = nwk.NwkFrame(
@@ -243,10 +254,10 @@ class Parent:
             return layer.security.seal(header, payload) if secured else header + payload
 
         if capability & 0x08:
-            self.node.mac.send_data(mac_source, build(), sent)
+            way.send_data(mac_source, build(), sent)
         else:
-            self.node.mac.kept.drop(mac_source)
-            self.node.mac.send_data_indirect(mac_source, build, sent)
+            way.kept.drop(mac_source)
+            way.send_data_indirect(mac_source, build, sent)
 
     # -- keeping and losing children --------------------
 
@@ -285,7 +296,9 @@ class Parent:
             child.timer.cancel()
             child.timer = None
         self.children.pop(child.nwk, None)
-        self.node.mac.kept.drop(child.nwk)
+        way = self.node.macs.get(child.phy)
+        if way is not None:
+            way.kept.drop(child.nwk)
 
     def child_gone(self, short: int, *, rejoin: bool) -> None:
         """A child says that it leaves."""

@@ -87,6 +87,8 @@ class Poller:
         if outcome is Outcome.SENT:
             self._failures = 0
             return
+        if outcome is Outcome.SUSPENDED:
+            return  # we may not ask; that says nothing of the parent
         self._failures += 1
         if self._failures == LOST_AFTER:
             self.node.listener.parent_lost()

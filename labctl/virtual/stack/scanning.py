@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from labctl.virtual.frames import from_air, mac
@@ -10,90 +10,116 @@ from labctl.virtual.stack.types import Beacon
 
 if TYPE_CHECKING:
     from labctl.virtual.node import Node
+    from labctl.virtual.stack.mac import Mac
 
 BASE_SUPERFRAME_SYMBOLS = 960  # aBaseSuperframeDuration
 
 
+SCAN_DURATION = 3
+SUB_GHZ_SCAN_DURATION = 5
+"""Exponents that are customary: below 1 GHz whoever is to answer may have to keep silent first."""
+
+
 class Scanning:
-    """One scan at a time; the radio is back on its own channel afterwards."""
+    """One scan of each radio at a time; it is back on its own channel afterwards."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
 
-    async def active_scan(self, channels: Sequence[int], duration: int, page: int) -> list[Beacon]:
-        """Beacon requests on each channel, and the beacons heard, each network node once."""
-        node = self.node
-        heard: dict[tuple[int, int, int], Beacon] = {}
-        radio = node.mac.radio
-
-        def on_beacon(frame: mac.MacFrame, rssi_dbm: int, lqi: int) -> None:
-            if not isinstance(frame.source, int) or frame.source_pan is None:
-                return
-            beacon = mac.ZigbeeBeacon.decode(frame.payload)
-            key = (channel, frame.source_pan, frame.source)
-            heard[key] = Beacon(
-                page,
-                channel,
-                frame.source_pan,
-                frame.source,
-                from_air(beacon.extended_pan_id),
-                beacon.association_permit,
-                beacon.router_capacity,
-                beacon.end_device_capacity,
-                beacon.stack_profile,
-                beacon.depth,
-                beacon.update_id,
-                lqi,
-                rssi_dbm,
-            )
-
-        try:
-            node.mac.hold()
-            radio.promiscuous = True
-            node.mac.on_beacon = on_beacon
-            for channel in channels:
-                radio.tune(page, channel)
-                radio.listen(True)
-                node.mac.request_beacons()
-                await node.sleep(self._scan_s(duration))
-        finally:
-            self._scan_over()
+    async def active_scan(
+        self, channels: Sequence[tuple[int, int]], duration: int | None
+    ) -> list[Beacon]:
+        """Beacon requests on each (page, channel), and the beacons heard, each node once."""
+        heard: dict[tuple[int, int, int, int], Beacon] = {}
+        for layer, group in self._by_radio(channels):
+            try:
+                await self._begin(layer)
+                for page, channel in group:
+                    layer.on_beacon = _hearer(page, channel, heard)
+                    layer.tune(page, channel)
+                    layer.radio.listen(True)
+                    layer.request_beacons()
+                    if layer.listens_before_talk:
+                        await layer.idle()  # it may be the scan's time until the request is out
+                    await self.node.sleep(self._scan_s(layer, duration))
+            finally:
+                self._over(layer)
         return list(heard.values())
 
     async def energy_scan(
-        self, channels: Sequence[int], duration: int, page: int
-    ) -> dict[int, int]:
-        """Peak energy of each channel, dBm."""
-        node = self.node
-        radio = node.mac.radio
+        self, channels: Sequence[tuple[int, int]], duration: int | None
+    ) -> dict[tuple[int, int], int]:
+        """Peak energy of each (page, channel), dBm."""
         peaks = {}
-        try:
-            node.mac.hold()
-            radio.promiscuous = True
-            for channel in channels:
-                radio.tune(page, channel)
-                assert radio.medium is not None
-                medium = radio.medium
-                medium.start_energy_measurement(radio)
-                try:
-                    await node.sleep(self._scan_s(duration))
-                finally:
-                    peak = medium.end_energy_measurement(radio)
-                peaks[channel] = round(peak)
-        finally:
-            self._scan_over()
+        for layer, group in self._by_radio(channels):
+            try:
+                await self._begin(layer)
+                for page, channel in group:
+                    layer.tune(page, channel)
+                    medium = layer.radio.medium
+                    assert medium is not None
+                    medium.start_energy_measurement(layer.radio)
+                    try:
+                        await self.node.sleep(self._scan_s(layer, duration))
+                    finally:
+                        peak = medium.end_energy_measurement(layer.radio)
+                    peaks[page, channel] = round(peak)
+            finally:
+                self._over(layer)
         return peaks
 
-    def _scan_s(self, duration: int) -> float:
-        assert self.node.mac.radio.medium is not None
-        symbols = BASE_SUPERFRAME_SYMBOLS * ((1 << duration) + 1)
-        return symbols * self.node.mac.radio.medium.phy.symbol_s
+    def _by_radio(
+        self, channels: Sequence[tuple[int, int]]
+    ) -> list[tuple[Mac, list[tuple[int, int]]]]:
+        """Which radio looks at which channels: each at its own band, where there are two."""
+        groups: dict[int, tuple[Mac, list[tuple[int, int]]]] = {}
+        for page, channel in channels:
+            layer = self.node.radio_for(page)
+            groups.setdefault(layer.phy, (layer, []))[1].append((page, channel))
+        return list(groups.values())
 
-    def _scan_over(self) -> None:
+    async def _begin(self, layer: Mac) -> None:
+        layer.hold()
+        await layer.idle()
+        layer.radio.promiscuous = True
+
+    def _scan_s(self, layer: Mac, duration: int | None) -> float:
+        if duration is None:
+            duration = SUB_GHZ_SCAN_DURATION if layer.listens_before_talk else SCAN_DURATION
+        assert layer.radio.medium is not None
+        return BASE_SUPERFRAME_SYMBOLS * ((1 << duration) + 1) * layer.radio.medium.phy.symbol_s
+
+    def _over(self, layer: Mac) -> None:
         node = self.node
         if not (node.powered and node.scanning is self):
             return
-        node.mac.on_beacon = None
-        node.mac.radio.promiscuous = False
-        node.resume_radio()
-        node.mac.release()
+        layer.on_beacon = None
+        layer.radio.promiscuous = False
+        node.resume_radio(phy=layer.phy)
+        layer.release()
+
+
+def _hearer(
+    page: int, channel: int, heard: dict[tuple[int, int, int, int], Beacon]
+) -> Callable[[mac.MacFrame, int, int], None]:
+    def on_beacon(frame: mac.MacFrame, rssi_dbm: int, lqi: int) -> None:
+        if not isinstance(frame.source, int) or frame.source_pan is None:
+            return
+        beacon = mac.ZigbeeBeacon.decode(frame.payload)
+        heard[page, channel, frame.source_pan, frame.source] = Beacon(
+            page,
+            channel,
+            frame.source_pan,
+            frame.source,
+            from_air(beacon.extended_pan_id),
+            beacon.association_permit,
+            beacon.router_capacity,
+            beacon.end_device_capacity,
+            beacon.stack_profile,
+            beacon.depth,
+            beacon.update_id,
+            lqi,
+            rssi_dbm,
+        )
+
+    return on_beacon

@@ -250,6 +250,7 @@ def _child(stored: Any) -> dict[str, Any]:
         "capability": _number(stored["capability"], 255),
         "rx_on_when_idle": bool(stored["rx_on_when_idle"]),
         "timeout": _number(stored["timeout"], 14),
+        "phy": _number(stored.get("phy", 0), 1),  # states of one PHY do not tell
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from labctl.smart_energy.airtime import DutyCycleState
 from labctl.smart_energy.eui64 import Eui64
 
 
@@ -51,6 +52,15 @@ class SimpleDescriptor:
 
 
 @dataclass(frozen=True, slots=True)
+class PhySettings:
+    """What one radio of a node is set to. `tx_power_dbm` at the antenna."""
+
+    page: int
+    channel: int
+    tx_power_dbm: float
+
+
+@dataclass(frozen=True, slots=True)
 class Beacon:
     """A beacon heard in an active scan (802.15.4 7.3.1, R22 3.6.7)."""
 
@@ -88,6 +98,7 @@ class Indication:
     rssi_dbm: int
     block: int | None = None  # fragment number, when the node does not reassemble
     block_count: int | None = None  # only in block 0
+    phy: int = 0  # which of our radios heard it
 
 
 class TrustCentreDecision(enum.StrEnum):
@@ -135,6 +146,10 @@ class NodeListener:
     def application_key_requested(self, requester: Eui64, partner: Eui64) -> bool:
         """Trust centre: may these two have a link key (Request-Key, R22 4.4.7)? True brokers it."""
         return False
+
+    def duty_cycle_changed(self, phy: int, state: DutyCycleState) -> None:
+        """A sub-GHz radio of ours crossed a limit of its airtime, in either direction. While it is
+        suspended it sends nothing at all."""
 
     def parent_lost(self) -> None:
         """End device: three polls in a row went unacknowledged. Time for a rejoin."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from labctl.virtual.frames import FrameError, mac, nwk, to_air, zdp
 from labctl.virtual.frames.zdp import Cluster, Fields, ZdpStatus
+from labctl.virtual.phy import is_sub_ghz
 from labctl.virtual.stack.types import Indication, Role, SimpleDescriptor
 from labctl.virtual.stack.zdo_client import ZdoClient
 
@@ -157,7 +158,7 @@ class Zdo:
             max_incoming=node.max_transfer,
             max_outgoing=node.max_transfer,
             server_mask=mask,
-            frequency_bands=0x08 if self.state.page == 0 else 0x01,
+            frequency_bands=_frequency_bands(node),
         )
         return _SUCCESS + zdp.u16(short) + descriptor.encode()
 
@@ -312,6 +313,14 @@ def _matches(descriptor: SimpleDescriptor, request: zdp.MatchRequest) -> bool:
     return not set(request.input_clusters).isdisjoint(descriptor.input_clusters) or not set(
         request.output_clusters
     ).isdisjoint(descriptor.output_clusters)
+
+
+def _frequency_bands(node: Node) -> int:
+    """The bands at work (R22 table 2.27): bit 3 for 2.4 GHz, bit 4 for GB sub-GHz."""
+    bands = 0
+    for settings in node.phys.values():
+        bands |= 0x10 if is_sub_ghz(settings.page) else 0x08
+    return bands
 
 
 def capability_of(node: Node) -> int:
