@@ -348,7 +348,7 @@ def test_an_ncp_with_the_library_takes_no_data_under_keys_that_the_host_made(
         await asyncio.sleep(60)
         undelivered = [e for e in lab.of(Note) if e.kind == "answer-not-delivered"]
         assert undelivered
-        assert {str(note.detail["status"]) for note in undelivered} == {"ZIGBEE_KEY_NOT_AUTHORIZED"}
+        assert {str(note.detail["status"]) for note in undelivered} == {"KEY_NOT_AUTHORIZED"}
         assert hub.authorised(IHD)
 
     in_a_lab(tmp_path, scenario, stick_suites=(2,))

@@ -33,7 +33,8 @@ from labctl.smart_energy.channels import Channel
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.air import Air
 from labctl.virtual.clock import run
-from labctl.virtual.ncp import Flash, VirtualEzspNcp
+from labctl.virtual.ncp import Flash, Identity, VirtualEzspNcp
+from labctl.virtual.ncp.versions import NEWEST
 from labctl.virtual.node import (
     Indication,
     JoinFailure,
@@ -140,11 +141,19 @@ def coordinator(port: int) -> EzspCoordinator:
     )
 
 
+VERSIONS = [8, 13, 14, NEWEST]
+every_version = pytest.mark.parametrize("version", VERSIONS, ids=[f"EZSP {v}" for v in VERSIONS])
+
+
 @asynccontextmanager
-async def laboratory(folder: Path) -> AsyncIterator[Lab]:
+async def laboratory(folder: Path, version: int = 13) -> AsyncIterator[Lab]:
     air = Air(rng=random.Random(1), propagation=Propagation(shadowing_db=0))
     ncp = VirtualEzspNcp(
-        air=air, eui64=STICK, flash=Flash(folder / "stick.json"), rng=random.Random(2)
+        air=air,
+        eui64=STICK,
+        flash=Flash(folder / "stick.json"),
+        rng=random.Random(2),
+        identity=Identity.speaking(version),
     )
     port = await ncp.listen("127.0.0.1", 0)
     host, device = Host(), Device()
@@ -167,18 +176,22 @@ async def laboratory(folder: Path) -> AsyncIterator[Lab]:
         await ncp.close()
 
 
-def in_the_lab(folder: Path, work: Callable[[Lab], Coroutine[Any, Any, None]]) -> None:
+def in_the_lab(
+    folder: Path, work: Callable[[Lab], Coroutine[Any, Any, None]], version: int = 13
+) -> None:
     async def main() -> None:
-        async with laboratory(folder) as lab:
+        async with laboratory(folder, version) as lab:
             await work(lab)
 
     run(main(), fast=True)
 
 
-def test_it_forms_as_a_smart_energy_trust_centre_and_resumes(tmp_path: Path) -> None:
+@every_version
+def test_it_forms_as_a_smart_energy_trust_centre_and_resumes(tmp_path: Path, version: int) -> None:
     async def work(lab: Lab) -> None:
         first = await lab.start()
         assert not first.resumed
+        assert first.protocol_version == version
         assert (first.eui64, first.channel, first.page) == (STICK, 15, 0)
         assert first.extended_pan_id == STICK, "GBCS: the extended PAN id is the hub's address"
         assert first.key_table_size is not None
@@ -190,7 +203,7 @@ def test_it_forms_as_a_smart_energy_trust_centre_and_resumes(tmp_path: Path) -> 
         assert second.resumed
         assert (second.pan_id, second.channel) == (first.pan_id, first.channel)
 
-    in_the_lab(tmp_path, work)
+    in_the_lab(tmp_path, work, version)
 
 
 def test_the_network_survives_a_power_cut_of_the_stick(tmp_path: Path) -> None:
@@ -225,7 +238,8 @@ def test_no_wildcard_and_no_well_known_key_is_ever_in_the_stick(tmp_path: Path) 
     in_the_lab(tmp_path, work)
 
 
-def test_link_keys_are_stored_replaced_and_erased(tmp_path: Path) -> None:
+@every_version
+def test_link_keys_are_stored_replaced_and_erased(tmp_path: Path, version: int) -> None:
     async def work(lab: Lab) -> None:
         await lab.start()
         await lab.coordinator.install_link_key(DEVICE, KEY)
@@ -236,10 +250,11 @@ def test_link_keys_are_stored_replaced_and_erased(tmp_path: Path) -> None:
         await lab.coordinator.erase_link_key(OTHER)
         assert await lab.coordinator.link_keys() == {DEVICE: NEW_KEY}
 
-    in_the_lab(tmp_path, work)
+    in_the_lab(tmp_path, work, version)
 
 
-def test_a_full_key_table_is_said_and_harms_nothing(tmp_path: Path) -> None:
+@every_version
+def test_a_full_key_table_is_said_and_harms_nothing(tmp_path: Path, version: int) -> None:
     async def work(lab: Lab) -> None:
         state = await lab.start()
         assert state.key_table_size is not None
@@ -249,10 +264,11 @@ def test_a_full_key_table_is_said_and_harms_nothing(tmp_path: Path) -> None:
             await lab.coordinator.install_link_key(DEVICE, KEY)
         assert len(await lab.coordinator.link_keys()) == state.key_table_size
 
-    in_the_lab(tmp_path, work)
+    in_the_lab(tmp_path, work, version)
 
 
-def test_a_device_with_a_key_joins_and_keeps_its_key(tmp_path: Path) -> None:
+@every_version
+def test_a_device_with_a_key_joins_and_keeps_its_key(tmp_path: Path, version: int) -> None:
     async def work(lab: Lab) -> None:
         await lab.start()
         await lab.joined()
@@ -264,17 +280,20 @@ def test_a_device_with_a_key_joins_and_keeps_its_key(tmp_path: Path) -> None:
         await asyncio.sleep(5)
         assert await lab.coordinator.link_keys() == {DEVICE: KEY}
 
-    in_the_lab(tmp_path, work)
+    in_the_lab(tmp_path, work, version)
 
 
-def test_a_device_without_a_key_is_denied_and_the_host_hears_of_it(tmp_path: Path) -> None:
+@every_version
+def test_a_device_without_a_key_is_denied_and_the_host_hears_of_it(
+    tmp_path: Path, version: int
+) -> None:
     async def work(lab: Lab) -> None:
         await lab.start()
         await lab.coordinator.permit_joining(60)
         assert await lab.join() is JoinFailure.NO_NETWORK_KEY
         assert {(j.eui64, j.decision) for j in lab.host.joins} == {(DEVICE, JoinDecision.DENIED)}
 
-    in_the_lab(tmp_path, work)
+    in_the_lab(tmp_path, work, version)
 
 
 def test_a_closed_network_says_so_in_its_beacon(tmp_path: Path) -> None:
@@ -300,10 +319,16 @@ def test_a_permit_of_more_than_254_s_is_refused(tmp_path: Path, seconds: int) ->
     in_the_lab(tmp_path, work)
 
 
-@pytest.mark.parametrize("length", [3, 60, 82, 83, 150, 400])
+@pytest.mark.parametrize(
+    ("version", "length"),
+    [
+        *((13, length) for length in (3, 60, 82, 83, 150, 400)),
+        *((version, length) for version in VERSIONS if version != 13 for length in (60, 83, 400)),
+    ],
+)
 @pytest.mark.parametrize("encrypt", [False, True])
 def test_packets_of_any_length_arrive_whole_in_both_directions(
-    tmp_path: Path, length: int, encrypt: bool
+    tmp_path: Path, version: int, length: int, encrypt: bool
 ) -> None:
     data = random.Random(length).randbytes(length)
 
@@ -338,10 +363,11 @@ def test_packets_of_any_length_arrive_whole_in_both_directions(
         assert 0 < up.lqi <= 255
         assert not up.broadcast
 
-    in_the_lab(tmp_path, work)
+    in_the_lab(tmp_path, work, version)
 
 
-def test_a_device_that_is_gone_is_a_delivery_error(tmp_path: Path) -> None:
+@every_version
+def test_a_device_that_is_gone_is_a_delivery_error(tmp_path: Path, version: int) -> None:
     async def work(lab: Lab) -> None:
         await lab.start()
         await lab.joined()
@@ -350,10 +376,11 @@ def test_a_device_that_is_gone_is_a_delivery_error(tmp_path: Path) -> None:
             await lab.coordinator.send(Outgoing(lab.node.state.nwk, 2, 1, 0x0702, b"x"))
         assert caught.value.status == "DELIVERY_FAILED"
 
-    in_the_lab(tmp_path, work)
+    in_the_lab(tmp_path, work, version)
 
 
-def test_encryption_without_a_key_is_refused_at_once(tmp_path: Path) -> None:
+@every_version
+def test_encryption_without_a_key_is_refused_at_once(tmp_path: Path, version: int) -> None:
     async def work(lab: Lab) -> None:
         await lab.start()
         await lab.joined()
@@ -363,7 +390,7 @@ def test_encryption_without_a_key_is_refused_at_once(tmp_path: Path) -> None:
                 Outgoing(lab.node.state.nwk, 2, 1, 0x0702, b"x", aps_encrypt=True)
             )
 
-    in_the_lab(tmp_path, work)
+    in_the_lab(tmp_path, work, version)
 
 
 def test_discovery_is_answered_once_and_by_the_stick_alone(tmp_path: Path) -> None:
@@ -400,7 +427,8 @@ def test_a_bind_request_is_the_hosts_to_answer(tmp_path: Path) -> None:
     in_the_lab(tmp_path, work)
 
 
-def test_a_removed_device_leaves(tmp_path: Path) -> None:
+@every_version
+def test_a_removed_device_leaves(tmp_path: Path, version: int) -> None:
     async def work(lab: Lab) -> None:
         await lab.start()
         await lab.joined()
@@ -408,17 +436,18 @@ def test_a_removed_device_leaves(tmp_path: Path) -> None:
         await asyncio.sleep(5)
         assert not lab.node.state.joined
 
-    in_the_lab(tmp_path, work)
+    in_the_lab(tmp_path, work, version)
 
 
-def test_counters_have_names(tmp_path: Path) -> None:
+@every_version
+def test_counters_have_names(tmp_path: Path, version: int) -> None:
     async def work(lab: Lab) -> None:
         await lab.start()
         await lab.joined()
         counters = await lab.coordinator.counters()
         assert counters["mac_rx_unicast"] > 0
 
-    in_the_lab(tmp_path, work)
+    in_the_lab(tmp_path, work, version)
 
 
 def test_a_stick_with_another_address_is_not_used(tmp_path: Path) -> None:
@@ -478,7 +507,10 @@ def test_a_stick_that_is_pulled_out_is_told_once(tmp_path: Path) -> None:
     in_the_lab(tmp_path, work)
 
 
-def test_a_network_of_another_use_is_refused_and_given_up_only_on_demand(tmp_path: Path) -> None:
+@every_version
+def test_a_network_of_another_use_is_refused_and_given_up_only_on_demand(
+    tmp_path: Path, version: int
+) -> None:
     async def work(lab: Lab) -> None:
         await lab.start()
         await lab.coordinator.stop()
@@ -495,7 +527,7 @@ def test_a_network_of_another_use_is_refused_and_given_up_only_on_demand(tmp_pat
         assert not state.resumed
         assert lab.ncp.firmware.contents.security_bitmask == 0x0A00
 
-    in_the_lab(tmp_path, work)
+    in_the_lab(tmp_path, work, version)
 
 
 def test_another_channel_than_the_rig_files_is_remarked(tmp_path: Path) -> None:

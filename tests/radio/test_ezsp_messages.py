@@ -11,7 +11,8 @@ import pytest
 
 from labctl.errors import DeliveryError
 from labctl.radio.coordinator import Outgoing
-from labctl.radio.ezsp.messages import Sender, received_frame
+from labctl.radio.ezsp.messages import Sender, received_frame, status_name
+from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.clock import run
 
 OPTION = t.EmberApsOption
@@ -166,6 +167,25 @@ def test_fields_of_a_received_frame_are_found_on_old_and_new_protocols() -> None
         sequence=7,
     )
     old = received_frame(13, [0, aps, 200, -61, 0x1234, 255, 255, b"data"])
-    new = received_frame(14, [0, aps, 0x1234, None, 255, 255, 200, -61, 0, b"data"])
+    nobody = t.EUI64.convert("ff:ff:ff:ff:ff:ff:ff:ff")
+    new = received_frame(14, [0, aps, 0x1234, nobody, 255, 255, 200, -61, 0, b"data"])
     assert old == new
+    known = t.EUI64.convert("00:12:4b:00:00:00:00:aa")
+    named = received_frame(19, [0, aps, 0x1234, known, 255, 255, 200, -61, 0, b"data"])
+    assert (named.eui64, named.data) == (Eui64("00:12:4b:00:00:00:00:aa"), b"data")
     assert (old.nwk, old.lqi, old.rssi_dbm, old.data) == (0x1234, 200, -61, b"data")
+
+
+def test_a_status_has_one_name_on_all_versions() -> None:
+    old_and_new = [
+        (t.EmberStatus.DELIVERY_FAILED, t.sl_Status.ZIGBEE_DELIVERY_FAILED),
+        (t.EmberStatus.INVALID_CALL, t.sl_Status.INVALID_STATE),
+        (t.EmberStatus.MAX_MESSAGE_LIMIT_REACHED, t.sl_Status.ZIGBEE_MAX_MESSAGE_LIMIT_REACHED),
+        (t.EmberStatus.KEY_NOT_AUTHORIZED, t.sl_Status.ZIGBEE_KEY_NOT_AUTHORIZED),
+    ]
+    names = [status_name(old) for old, _ in old_and_new]
+    assert names == [status_name(new) for _, new in old_and_new]
+    assert names == [
+        *("DELIVERY_FAILED", "INVALID_STATE", "MAX_MESSAGE_LIMIT_REACHED", "KEY_NOT_AUTHORIZED")
+    ]
+    assert status_name(t.EmberStatus.ERR_FATAL) == "ERR_FATAL"

@@ -42,7 +42,8 @@ class AddressBook:
             self._free = list(range(int(size)))[::-1]
         for partner in keyed:
             self.keyed(partner)
-            (nwk,) = await ezsp.lookupNodeIdByEui64(eui64=driver_eui64(partner))
+            # from EZSP 14 a status comes first
+            *_, nwk = await ezsp.lookupNodeIdByEui64(eui64=driver_eui64(partner))
             if nwk != _UNKNOWN_NODE:
                 self.remember(partner, int(nwk))
 

@@ -19,7 +19,9 @@ import zigpy.zdo.types as zdo_t
 from bellows.zigbee.application import ControllerApplication
 
 from labctl.radio.coordinator import EndpointDescriptor
+from labctl.radio.ezsp.connection import Connection
 from labctl.radio.ezsp.troubles import why_lost
+from labctl.radio.ezsp.versions import must_be_known
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -32,6 +34,9 @@ POLICIES = {
     "TC_KEY_REQUEST_POLICY": 0x50,  # deny: Smart Energy has no Zigbee 3.0 key update
     "APP_KEY_REQUEST_POLICY": 0x61,  # allow: partner link keys
 }
+
+
+_BEFORE_VERSION = 4
 
 
 def stack_configuration(*, max_devices: int) -> dict[str, int]:
@@ -64,6 +69,29 @@ class SmartEnergyApplication(ControllerApplication):
         super().__init__(config)
         self._smart_energy_endpoints = tuple(endpoints)
         self._on_connection_lost = on_connection_lost
+
+    async def connect(self) -> None:
+        """As bellows connects, but over our `Connection`, and to versions that are known alone.
+
+        Raises `RigError` for another one, also when what was read by the wrong table led to an
+        error before the version could be looked at.
+        """
+        port = self.config[zigpy.config.CONF_DEVICE]
+        connection: Any = Connection(port, self)
+        self._ezsp = connection
+        try:
+            await connection.connect(use_thread=False)
+            must_be_known(int(connection.ezsp_version), port[zigpy.config.CONF_DEVICE_PATH])
+            await connection.write_config(self.config["ezsp_config"])
+            self._created_device_endpoints.clear()
+            await self.register_endpoints()
+        except Exception:
+            self._ezsp = None
+            await connection.disconnect()
+            # 4 is where the driver starts: nothing was heard yet.
+            if connection.ezsp_version != _BEFORE_VERSION:
+                must_be_known(int(connection.ezsp_version), port[zigpy.config.CONF_DEVICE_PATH])
+            raise
 
     async def register_endpoints(self) -> None:
         """Only our own: zigpy would add home automation, light link and Green Power ones."""

@@ -96,7 +96,7 @@ class EzspPort:
 
 
 class EzspCoordinator(Coordinator):
-    """The `Coordinator` on unmodified bellows (EZSP 13; see docs/drivers.md for others).
+    """The `Coordinator` on unmodified bellows (EZSP 8 and later; see docs/drivers.md).
 
     `random_octets` makes network keys and PAN ids; virtual rigs pass a seeded one.
     """
@@ -557,6 +557,9 @@ class EzspCoordinator(Coordinator):
             eui64 = _announced(frame.data)
             if eui64 is not None:
                 self._addresses.remember(eui64, frame.nwk)
+        if eui64 is None and frame.eui64 is not None:
+            eui64 = frame.eui64
+            self._addresses.remember(eui64, frame.nwk)
         if frame.aps.profileId == 0 and frame.aps.clusterId == _IEEE_ADDR_RESPONSE:
             self._identified(frame)
             return

@@ -28,8 +28,6 @@ _CBKE_CORE = 0x0F
 _WAIT_S = 10.0
 """For a callback: SMACs take up to 3.5 s, after a delay for APS retries."""
 
-_IN_PROGRESS = "OPERATION_IN_PROGRESS"
-
 
 @dataclass(frozen=True, slots=True)
 class _Suite:
@@ -148,7 +146,7 @@ class EzspKeyEngine(RadioKeyEngine):
         future = self._waiting[callback] = asyncio.get_running_loop().create_future()
         try:
             (status,) = await command(**parameters)
-            if status.name != _IN_PROGRESS:
+            if t.sl_Status.from_ember_status(status) != t.sl_Status.IN_PROGRESS:
                 self._must_be_ok(status, "key establishment")
             async with asyncio.timeout(_WAIT_S):
                 result: list[Any] = await future

@@ -11,6 +11,7 @@ from typing import Any
 import bellows.types as t
 
 from labctl.errors import RigError
+from labctl.radio.ezsp.versions import SL_STATUS_SINCE
 from labctl.secret import Secret
 from labctl.smart_energy.eui64 import Eui64
 
@@ -28,7 +29,8 @@ class LinkKeyTable:
     """Reads and writes the key table through one EZSP connection.
 
     From EZSP 12 the host names the index (`importLinkKey` does not allocate); before that the NCP
-    finds it (`addOrUpdateKeyTableEntry`).
+    finds it (`addOrUpdateKeyTableEntry`). Entries are read one by one and not by the driver's
+    `read_link_keys`, which finds none on EZSP 14 and later: the fields have moved.
     """
 
     def __init__(self, ezsp: Any, *, radio: str) -> None:
@@ -37,10 +39,28 @@ class LinkKeyTable:
 
     async def read(self) -> dict[Eui64, Secret]:
         """Every link key in the table, by partner."""
-        return {
-            Eui64(str(key.partner_ieee)): Secret(key.key.serialize())
-            async for key in self._ezsp.read_link_keys()
-        }
+        found: dict[Eui64, Secret] = {}
+        for index in range(await self.size()):
+            entry = await self._entry(index)
+            if entry is not None:
+                partner, key = entry
+                found[Eui64(str(partner))] = Secret(key.serialize())
+        return found
+
+    async def _entry(self, index: int) -> tuple[t.EUI64, t.KeyData] | None:
+        if not self._has("exportLinkKeyByIndex"):
+            status, stored = await self._ezsp.getKeyTableEntry(index=index)
+            partner, key = stored.partnerEUI64, stored.key
+        elif self._ezsp.ezsp_version >= SL_STATUS_SINCE:
+            status, context, key, _ = await self._ezsp.exportLinkKeyByIndex(index=index)
+            partner = context.eui64
+        else:
+            partner, key, _, status = await self._ezsp.exportLinkKeyByIndex(index=index)
+        ok = t.sl_Status.from_ember_status(status) == t.sl_Status.OK
+        return (partner, key) if ok else None
+
+    def _has(self, command: str) -> bool:
+        return command in self._ezsp._protocol.COMMANDS
 
     async def write(self, eui64: Eui64, key: Secret) -> None:
         """Store `key` for `eui64` in place of any other, and read it back.
@@ -50,7 +70,7 @@ class LinkKeyTable:
         """
         partner = driver_eui64(eui64)
         value = t.KeyData(key.reveal())
-        if "importLinkKey" in self._ezsp._protocol.COMMANDS:
+        if self._has("importLinkKey"):
             index = await self._find(eui64)
             if index is None:
                 index = await self._find(_NOBODY)
@@ -61,6 +81,8 @@ class LinkKeyTable:
             (status,) = await self._ezsp.addOrUpdateKeyTableEntry(
                 address=partner, linkKey=True, keyData=value
             )
+        if t.sl_Status.from_ember_status(status) == t.sl_Status.FULL:
+            raise self._full()
         if t.sl_Status.from_ember_status(status) != t.sl_Status.OK:
             raise RigError(
                 f"the NCP did not store the link key of {eui64}: {status!r}",

@@ -16,6 +16,8 @@ import bellows.types as t
 
 from labctl.errors import DeliveryError
 from labctl.radio.coordinator import Outgoing
+from labctl.radio.ezsp.versions import SL_STATUS_SINCE
+from labctl.smart_energy.eui64 import Eui64
 
 SENT_TIMEOUT_S = 35.0
 """How long a messageSentHandler may take: three APS tries to a sleepy child are about 28 s."""
@@ -30,8 +32,8 @@ _APS_ENCRYPTION_OVERHEAD = 9
 _FRAGMENT_HEADER = 2
 _BUSY = frozenset(
     {"NO_BUFFERS", "MAX_MESSAGE_LIMIT_REACHED", "NETWORK_BUSY", "BUSY", "ALLOCATION_FAILED"}
-    | {"ZIGBEE_MAX_MESSAGE_LIMIT_REACHED"}
 )
+_NOBODY = (Eui64("00" * 8), Eui64("ff" * 8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +46,38 @@ class ReceivedFrame:
     lqi: int
     rssi_dbm: int
     data: bytes
+    eui64: Eui64 | None = None
+    """The sender, where the NCP says who it is (from EZSP 14)."""
+
+
+def status_name(status: Any) -> str:
+    """A status in the words of sl_status_t, the same for all versions, without the prefix ZIGBEE_.
+
+    One that the driver has no translation for keeps its own name.
+    """
+    translated = t.sl_Status.from_ember_status(status)
+    named = status if translated == t.sl_Status.FAIL else translated
+    name: str = getattr(named, "name", repr(status))
+    return name.removeprefix("ZIGBEE_")
 
 
 def received_frame(version: int, args: list[Any]) -> ReceivedFrame:
     """Sort the fields of an incomingMessageHandler: EZSP 14 moved them."""
-    if version >= 14:
-        kind, aps, nwk, _eui64, _binding, _address, lqi, rssi, _timestamp, data = args
+    eui64 = None
+    if version >= SL_STATUS_SINCE:
+        kind, aps, nwk, sender, _binding, _address, lqi, rssi, _timestamp, data = args
+        eui64 = Eui64(str(sender))
     else:
         kind, aps, lqi, rssi, nwk, _binding, _address, data = args
-    return ReceivedFrame(kind, aps, int(nwk), int(lqi), int(rssi), bytes(data))
+    return ReceivedFrame(
+        kind,
+        aps,
+        int(nwk),
+        int(lqi),
+        int(rssi),
+        bytes(data),
+        None if eui64 in _NOBODY else eui64,
+    )
 
 
 class Sender:
@@ -90,7 +115,7 @@ class Sender:
 
     def message_sent(self, version: int, args: list[Any]) -> None:
         """A messageSentHandler came: wake whoever waits for it."""
-        if version >= 14:
+        if version >= SL_STATUS_SINCE:
             status, _kind, _destination, _aps, tag, _message = args
         else:
             _kind, _destination, _aps, tag, status, _message = args
@@ -142,7 +167,7 @@ class Sender:
         finally:
             del self._pending[tag]
         if t.sl_Status.from_ember_status(status) != t.sl_Status.OK:
-            raise self._error(f"0x{packet.nwk:04x} did not acknowledge", status.name)
+            raise self._error(f"0x{packet.nwk:04x} did not acknowledge", status_name(status))
         return sequence
 
     async def _hand_over(
@@ -155,8 +180,9 @@ class Sender:
             )
             if status == t.sl_Status.OK:
                 return int(sequence)
-            if status.name not in _BUSY or delay_s is None:
-                raise self._error(f"the NCP refused a frame to 0x{packet.nwk:04x}", status.name)
+            name = status_name(status)
+            if name not in _BUSY or delay_s is None:
+                raise self._error(f"the NCP refused a frame to 0x{packet.nwk:04x}", name)
             await asyncio.sleep(delay_s)
         raise AssertionError("unreachable: the last round raises or returns")
 
