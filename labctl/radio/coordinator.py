@@ -56,10 +56,15 @@ class EndpointDescriptor:
 
 @dataclass(frozen=True, slots=True)
 class PhySettings:
-    """One bearer of the network: a channel, and the power to transmit with, dBm."""
+    """One bearer: a channel, and the power to transmit with, dBm.
+
+    The ids are for a bearer with a network of its own, side by side with the first.
+    """
 
     channel: Channel
     tx_power_dbm: int
+    pan_id: int | None = None
+    extended_pan_id: Eui64 | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,6 +364,14 @@ class Coordinator(abc.ABC):
         Whoever is to follow must know before. Raises `RigError`.
         """
         raise RigError("this radio cannot change the channel of a network that runs")
+
+    async def announce_channel(self, bearer: int, channel: Channel) -> None:
+        """Tell everybody on a bearer's network to follow it to another channel, by a broadcast.
+
+        It is a Mgmt_NWK_Update_req (R22 2.4.3.3.9) that says "change channel", and on its way for
+        `BROADCAST_DELIVERY_S`. Raises `RigError`.
+        """
+        raise RigError("this radio sends no broadcasts")
 
     async def duty_cycle(self, bearer: int) -> DutyCycle | None:
         """The airtime as the firmware counts it; None where it does not (2.4 GHz, old firmware)."""

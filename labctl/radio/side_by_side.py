@@ -72,9 +72,10 @@ class SideBySide(Coordinator):
         states: list[RadioState] = []
         try:
             for number, coordinator in enumerate(self._each):
-                own = replace(settings, phys=(settings.phys[number],))
+                phy = settings.phys[number]
+                own = replace(settings, phys=(phy,))
                 if number:
-                    own = replace(own, pan_id=None, extended_pan_id=None, not_on=None)
+                    own = replace(own, pan_id=phy.pan_id, extended_pan_id=phy.extended_pan_id)
                 (state,) = await coordinator.start(own, endpoints)
                 states.append(state)
             for eui64, numbers in (await self._holders()).items():

@@ -26,7 +26,6 @@ from typing import Any
 
 from labctl import __version__
 from labctl.clock import MICROSECONDS, Clock
-from labctl.config.inventory import VIRTUAL_PATH, FlowControl
 from labctl.config.resolved import DeviceUnderTest, LoadedRig
 from labctl.errors import ConfigurationError, InternalError, LabctlError, RigError
 from labctl.events import (
@@ -43,29 +42,27 @@ from labctl.events import (
 )
 from labctl.hub.hub import Hub
 from labctl.hub.settings import PairingRequest
-from labctl.radio.ezsp import EzspCoordinator, EzspPort
 from labctl.record.queries import last_rig_time_us, load_run
 from labctl.record.recorder import Recorder
 from labctl.record.verdict import Assessment, assess
-from labctl.rig.assembly import behaviour, device_schedules, hub_settings, meters, virtual_kind
+from labctl.rig.assembly import hub_settings, meters
 from labctl.rig.authority import FOREIGN_ISSUER, LabAuthority
 from labctl.rig.journal_file import NAME as JOURNAL
 from labctl.rig.journal_file import JournalFile
 from labctl.rig.key_store import KeyStore
 from labctl.rig.lock import rig_lock
+from labctl.rig.radios import coordinator
+from labctl.rig.room import virtual_bench
 from labctl.rig.state_folder import StateFolder, key_store_path
 from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.identity import Identity
-from labctl.virtual.bench import DeviceInTheRoom, VirtualBench
-from labctl.virtual.devices import Kind
+from labctl.virtual.bench import VirtualBench
 from labctl.virtual.frames.tap import write_wireshark_keys
-from labctl.virtual.propagation import Propagation
 
 _LOGGER = logging.getLogger(__name__)
 
 _MINUTE_US = 60 * MICROSECONDS
 _NOTE_TIME_EVERY_S = 60.0
-_VIRTUAL_STICK = Eui64("00:00:5e:ef:10:00:00:00")
 
 
 @dataclass(slots=True)
@@ -176,16 +173,18 @@ async def open_rig(
             stack.callback(loop.set_exception_handler, None)
             try:
                 session = await _put_together(
-                    loaded,
+                    _Opening(
+                        loaded=loaded,
+                        clock=clock,
+                        bus=bus,
+                        recorder=recorder,
+                        folder=folder,
+                        broken=broken,
+                        seed=seed,
+                        capture=capture,
+                        form_anew=form_anew,
+                    ),
                     stack,
-                    clock,
-                    bus,
-                    recorder,
-                    folder,
-                    seed,
-                    capture,
-                    broken,
-                    form_anew=form_anew,
                 )
             except LabctlError as error:
                 await _wind_down(stack, broken)
@@ -260,103 +259,87 @@ def _end_run(bus: EventBus, clock: Clock, verdict: Verdict, *reasons: str) -> No
     bus.emit(RunEnded(at_us=clock.now_us(), verdict=verdict, reasons=reasons))
 
 
-async def _put_together(
-    loaded: LoadedRig,
-    stack: AsyncExitStack,
-    clock: Clock,
-    bus: EventBus,
-    recorder: Recorder,
-    folder: StateFolder,
-    seed: int | None,
-    capture: Path | None,
-    broken: asyncio.Future[LabctlError],
-    *,
-    form_anew: bool,
-) -> RigSession:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opening:
+    """What a rig is opened with, once the database and the lock are there."""
+
+    loaded: LoadedRig
+    clock: Clock
+    bus: EventBus
+    recorder: Recorder
+    folder: StateFolder
+    broken: asyncio.Future[LabctlError]
+    seed: int | None
+    capture: Path | None
+    form_anew: bool
+
+
+async def _put_together(opening: _Opening, stack: AsyncExitStack) -> RigSession:
     """Virtual bench, coordinator, hub; what is opened is closed by `stack`, last first."""
+    loaded, clock, bus, folder = opening.loaded, opening.clock, opening.bus, opening.folder
     virtual = loaded.rig.virtual if loaded.is_virtual else None
     bench: VirtualBench | None = None
-    chosen_seed: int | None = None
+    seed: int | None = None
+    paths: tuple[str, ...] | None = None
     random_octets: Callable[[int], bytes] = os.urandom
     authority_path = folder.root / "lab-ca.json"
     if virtual is not None:
-        chosen_seed = virtual.seed if seed is None else seed
-        random_octets = random.Random(f"{chosen_seed}/hub/{clock.now_us()}").randbytes
+        seed = virtual.seed if opening.seed is None else opening.seed
+        random_octets = random.Random(f"{seed}/hub/{clock.now_us()}").randbytes
         authority_path = folder.rig / "lab-ca.json"
         origin_s = round(virtual.start.timestamp())
     else:
         origin_s = folder.meters_origin_s(clock.now_us() // MICROSECONDS)
     authority = LabAuthority(authority_path, random_octets)
-    foreign = LabAuthority(folder.rig / "foreign-ca.json", random_octets, issuer=FOREIGN_ISSUER)
-    path, shown_path = loaded.radio.path, None
     if virtual is not None:
-        assert chosen_seed is not None
-        stick = loaded.radio.eui64 or _VIRTUAL_STICK
-        bench = VirtualBench(
-            seed=chosen_seed,
+        assert seed is not None
+        bench = virtual_bench(
+            loaded,
+            virtual,
+            seed=seed,
             folder=folder.rig,
-            stick_eui64=stick,
-            stick_identities={
-                suite: authority.identity(suite, stick)
-                for suite in loaded.radio.key_establishment or ()
-            },
-            propagation=Propagation(
-                exponent=virtual.environment.path_loss_exponent,
-                shadowing_db=virtual.environment.shadowing_db,
-                noise_dbm=virtual.environment.noise_floor_dbm,
+            authority=authority,
+            foreign=LabAuthority(
+                folder.rig / "foreign-ca.json", random_octets, issuer=FOREIGN_ISSUER
             ),
-            devices=[_in_the_room(loaded, device, authority, foreign) for device in loaded.devices],
             now_us=clock.now_us,
         )
         stack.push_async_callback(bench.stop)
-        if capture is not None:
-            bench.capture_to(capture)
-        path, shown_path = await bench.start(), VIRTUAL_PATH
-    radio = loaded.radio
-    coordinator = EzspCoordinator(
-        EzspPort(
-            name=loaded.radio_name,
-            path=path,
-            baudrate=radio.baudrate,
-            flow_control=None if radio.flow_control is FlowControl.NONE else radio.flow_control,
-            eui64=radio.eui64,
-            serial_number=radio.usb.serial_number if radio.usb else None,
-            shown_path=shown_path,
-        ),
-        random_octets,
-    )
+        if opening.capture is not None:
+            bench.capture_to(opening.capture)
+        paths = await bench.start()
     journal = JournalFile(folder.rig / JOURNAL)
     settings = hub_settings(loaded)
-    if form_anew:
+    if opening.form_anew:
         settings = replace(settings, network=replace(settings.network, form_anew=True))
     hub = Hub(
         settings,
-        coordinator,
+        coordinator(loaded, random_octets, paths),
         bus,
         clock,
-        meters=meters(loaded, origin_s=origin_s, journal=journal.load(), seed=chosen_seed),
+        meters=meters(loaded, origin_s=origin_s, journal=journal.load(), seed=seed),
         identities=partial(_hub_identities, loaded, authority),
         random_octets=random_octets,
         vault=KeyStore(key_store_of(loaded)),
     )
-    bus.subscribe(lambda event: _break_on_loss(broken, event))
+    bus.subscribe(lambda event: _break_on_loss(opening.broken, event))
     await hub.start()
     stack.push_async_callback(_watched(journal, bus, clock))
     stack.push_async_callback(hub.stop)
     if virtual is not None:
         ticker = asyncio.create_task(_keep_time(folder, clock))
         stack.callback(ticker.cancel)
-    assert recorder.run_id is not None  # RunStarted came first
+    assert opening.recorder.run_id is not None  # RunStarted came first
     return RigSession(
-        run_id=recorder.run_id,
+        run_id=opening.recorder.run_id,
         loaded=loaded,
         clock=clock,
         bus=bus,
-        recorder=recorder,
+        recorder=opening.recorder,
         hub=hub,
-        seed=chosen_seed,
+        seed=seed,
         bench=bench,
-        broken=broken,
+        broken=opening.broken,
     )
 
 
@@ -375,38 +358,17 @@ def key_store_of(loaded: LoadedRig) -> Path:
 def _hub_identities(
     loaded: LoadedRig, authority: LabAuthority, own: Eui64
 ) -> Mapping[int, Identity]:
-    """The hub's certificates: licensed ones by name, or the lab's own for the stick's address."""
-    if loaded.certificate is not None:
-        return {loaded.certificate.suite: loaded.certificate}
+    """The hub's certificates: licensed ones by name, or the lab's own for the stick's address.
+
+    Of two radios side by side each has its own.
+    """
+    licensed = loaded.certificate
+    if loaded.second is not None and (licensed is None or licensed.subject != own):
+        other = loaded.second.certificate
+        licensed = other if other is not None and other.subject == own else None
+    if licensed is not None:
+        return {licensed.suite: licensed}
     return {suite: authority.identity(suite, own) for suite in loaded.rig.hub.all_suites}
-
-
-def _in_the_room(
-    loaded: LoadedRig, device: DeviceUnderTest, authority: LabAuthority, foreign: LabAuthority
-) -> DeviceInTheRoom:
-    virtual = device.device.virtual
-    assert virtual is not None  # the configuration refuses real devices on a virtual radio
-    kind = virtual_kind(device)
-    if kind is None:
-        raise ConfigurationError(
-            f"there is no virtual {device.kind.value}, which {device.name} is to be",
-            where=str(loaded.inventory_path),
-            mend=f"say what it does: virtual.acts_as is one of {', '.join(Kind)}",
-        )
-    issuer = foreign if virtual.behaviour.foreign_certificate else authority
-    subject = device.eui64
-    if virtual.behaviour.certificate_of_another:
-        subject = Eui64.from_big_endian(bytes(octet ^ 0x55 for octet in subject.big_endian))
-    return DeviceInTheRoom(
-        name=device.name,
-        kind=kind.value,
-        eui64=device.eui64,
-        install_code=device.install_code,
-        identities={suite: issuer.identity(suite, subject) for suite in virtual.suites},
-        position=virtual.position,
-        behaviour=behaviour(virtual.behaviour),
-        schedules=device_schedules(loaded, device),
-    )
 
 
 def _watched(
