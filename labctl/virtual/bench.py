@@ -20,6 +20,7 @@ from labctl.virtual.air import Air
 from labctl.virtual.devices import Behaviour, ReadSchedule, VirtualDevice
 from labctl.virtual.frames.tap import TapWriter
 from labctl.virtual.ncp import Flash, VirtualEzspNcp
+from labctl.virtual.ncp.hardware import RETAIL, Hardware
 from labctl.virtual.propagation import Propagation
 
 
@@ -38,13 +39,25 @@ class DeviceInTheRoom:
     """None: what its kind reads."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StickInTheRoom:
+    """A virtual stick, where it stands in metres, and what it has.
+
+    `identities` are the certificates that its firmware does key establishment with; without any it
+    has no library for it.
+    """
+
+    eui64: Eui64
+    identities: Mapping[int, Identity] | None = None
+    hardware: Hardware = RETAIL
+    position: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
 class VirtualBench:
-    """A stick and its devices on one air, on the running event loop.
+    """Sticks and devices on one air, on the running event loop.
 
     `folder` keeps what their flash memories hold, and is what makes a second run go on where the
     first ended; the files in it hold keys and are of mode 0600. `now_us` stamps captured frames.
-    `stick_identities` are the certificates that the stick's firmware does key establishment with;
-    without any it has no library for it.
     """
 
     def __init__(
@@ -52,23 +65,27 @@ class VirtualBench:
         *,
         seed: int,
         folder: Path,
-        stick_eui64: Eui64,
+        sticks: Sequence[StickInTheRoom],
         propagation: Propagation,
         devices: Sequence[DeviceInTheRoom],
         now_us: Callable[[], int],
-        stick_identities: Mapping[int, Identity] | None = None,
     ) -> None:
         self._seed = seed
         self._now_us = now_us
         self._room: list[DeviceInTheRoom] = []
         self._air = Air(rng=self._random("air"), propagation=propagation)
-        self._stick = VirtualEzspNcp(
-            air=self._air,
-            eui64=stick_eui64,
-            flash=_flash_of(folder, stick_eui64),
-            rng=self._random("stick"),
-            cbke=stick_identities,
-        )
+        self._sticks = [
+            VirtualEzspNcp(
+                air=self._air,
+                eui64=stick.eui64,
+                flash=_flash_of(folder, stick.eui64, number),
+                rng=self._random("stick" if number == 1 else f"stick {number}"),
+                position=stick.position,
+                cbke=stick.identities,
+                hardware=stick.hardware,
+            )
+            for number, stick in enumerate(sticks, 1)
+        ]
         self._folder = folder
         self.devices: dict[str, VirtualDevice] = {}
         for device in devices:
@@ -94,25 +111,26 @@ class VirtualBench:
         )
         return placed
 
-    async def start(self) -> str:
-        """Plug the stick in. Returns the path under which the driver finds it."""
-        port = await self._stick.listen("127.0.0.1", 0)
-        return f"socket://127.0.0.1:{port}"
+    async def start(self) -> tuple[str, ...]:
+        """Plug the sticks in. Returns the paths under which the driver finds them, in order."""
+        ports = [await stick.listen("127.0.0.1", 0) for stick in self._sticks]
+        return tuple(f"socket://127.0.0.1:{port}" for port in ports)
 
     def power_on(self) -> None:
         """Switch on every device."""
         for device in self.devices.values():
             device.power_on()
 
-    async def unplug(self) -> None:
-        """Pull the stick out: its power and its port are gone at once."""
-        await self._stick.close()
+    async def unplug(self, stick: int = 0) -> None:
+        """Pull a stick out: its power and its port are gone at once."""
+        await self._sticks[stick].close()
 
     async def stop(self) -> None:
         """Switch everything off; flash memories are written."""
         for device in self.devices.values():
             await device.power_off()
-        await self._stick.close()
+        for stick in self._sticks:
+            await stick.close()
         if self._capture is not None:
             writer, self._capture = self._capture, None
             self._air.stop_capture(writer)
@@ -135,9 +153,11 @@ class VirtualBench:
 
     def wireshark_keys(self) -> list[tuple[bytes, str]]:
         """Every key that opens the capture, with a label: network, install-code and link keys."""
-        contents = self._stick.firmware.contents
-        keys = [(contents.node.network_key, "network")]
-        keys += [(key, f"link key of {partner}") for partner, key in contents.link_keys.values()]
+        keys: list[tuple[bytes, str]] = []
+        for stick in self._sticks:
+            contents = stick.firmware.contents
+            keys.append((contents.node.network_key, "network"))
+            keys += [(key, f"link key of {peer}") for peer, key in contents.link_keys.values()]
         keys += [
             (device.install_code.link_key().reveal(), f"{device.name} install code")
             for device in self._room
@@ -148,9 +168,9 @@ class VirtualBench:
         return random.Random(f"{self._seed}/{name}")
 
 
-def _flash_of(folder: Path, stick: Eui64) -> Flash:
-    """The first stick of a rig, or the file of one that took its place."""
-    flash = Flash(folder / "stick.json")
+def _flash_of(folder: Path, stick: Eui64, number: int) -> Flash:
+    """That of the rig's stick with this number, or the file of one that took its place."""
+    flash = Flash(folder / ("stick.json" if number == 1 else f"stick-{number}.json"))
     if flash.stored_eui64 in (None, stick):
         return flash
     return Flash(folder / f"stick-{stick.replace(':', '')}.json")
