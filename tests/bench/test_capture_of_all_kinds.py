@@ -19,7 +19,7 @@ from labctl.smart_energy.ota_image import OtaImage, parse
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "campaigns"))
 
-import rigs  # noqa: E402
+import rigs
 
 pytestmark = pytest.mark.tshark
 
@@ -146,7 +146,7 @@ def test_all_that_devices_do_is_in_the_capture(frames: Frames) -> None:
         "Leave": 1,
         "Switch Key": 1,
         "ZCL Key Establishment: Terminate Key Establishment": 2,
-        "ZCL Key Establishment: Confirm Key Data Response": 8,
+        "ZCL Key Establishment: Confirm Key Data Response": 9,
         "ZCL OTA": 40,
         "ZCL: Write Attributes": 3,
         "ZCL: Report Attributes": 1,

@@ -23,6 +23,7 @@ from labctl.virtual.devices import Behaviour, Fuel, ReadSchedule, What
 from labctl.virtual.devices.port import NoAnswer, Peer
 from labctl.virtual.devices.servers import LocalServers, Product
 from labctl.virtual.devices.zcl import Frame, Global
+from labctl.virtual.node import Status
 
 
 async def _for(device_on: Callable[[], None], seconds: float) -> None:
@@ -466,7 +467,7 @@ def test_the_hub_reads_who_the_device_is() -> None:
         (0x0000, "00 06 00 00", "18 06 0b 00 80"),  # half an attribute id
         (0x0000, "00 07 0c 03 00 02", "18 07 0d 00 03 00 20 04 00 42"),
         (0x0800, "00 08 00 00 00", "18 08 01 00 00 00 19 02 00"),  # suite 2
-        (0x0800, "01 09 00 02 00 0b 10", "19 09 03 04 1e 02 00"),  # it establishes with nobody else
+        (0x0800, "01 09 00 02 00 0b 10", "19 09 03 03 0a 02 00"),  # an Initiate that is cut off
     ],
 )
 def test_what_the_device_cannot_do_gets_a_proper_answer(
@@ -547,3 +548,27 @@ def test_a_device_prints_no_key() -> None:
     device = a_device(hub)
     assert repr(hub.install_key)[2:-1] not in repr(vars(device))
     assert "<secret>" in repr(vars(device))
+
+
+def test_a_node_that_is_not_the_trust_centre_gets_no_key() -> None:
+    hub = a_hub()
+    device = a_device(hub, schedules=[])
+    sent: list[tuple[int, bytes]] = []
+
+    async def main() -> None:
+        await _for(device.power_on, 400)
+        node = device.node
+        assert isinstance(node, FakeNode)
+
+        async def send(destination: int, *, payload: bytes, **_: object) -> Status:
+            sent.append((destination, payload))
+            return Status.SUCCESS
+
+        node.send = send  # type: ignore[method-assign, assignment]
+        certificate = identity(HUB).certificate
+        node.deliver(1, 0x0800, b"\x01\x09\x00\x02\x00\x0b\x10" + certificate, False, 0x4321)
+        await asyncio.sleep(5)
+        await device.power_off()
+
+    run(main(), fast=True)
+    assert sent == [(0x4321, bytes.fromhex("19 09 03 04 1e 02 00"))]

@@ -17,6 +17,8 @@ from labctl.virtual.devices.behaviour import Behaviour, LifeStep
 from labctl.virtual.devices.commissioning import Commissioning, is_member
 from labctl.virtual.devices.flash import Flash, Memory
 from labctl.virtual.devices.keepalive import KeepAlive, NetworkLost
+from labctl.virtual.devices.key_answers import KeyResponder
+from labctl.virtual.devices.key_habits import KeyHabits
 from labctl.virtual.devices.keys import IssuerUnknown, KeyDriver
 from labctl.virtual.devices.kinds import KINDS
 from labctl.virtual.devices.observations import Observations, What
@@ -133,18 +135,26 @@ class Client(NodeListener):
             fixed_counter=rng.randrange(256) if behaviour.duplicate_counters else None,
         )
         self.port.on_command = self._command
-        self._keys = KeyDriver(
+        habits = KeyHabits(
             node,
-            self.port,
             body.identities,
             t,
             rng,
-            saw,
             behaviour.key_establishment,
             behaviour.key_usage_missing,
             self._reached,
         )
-        self.port.on_key_frame = self._keys.frame_received
+        self._key_answers = KeyResponder(
+            habits,
+            self.port,
+            saw,
+            lambda: self._keys.is_busy,
+            lambda: self._memory.suite if self._memory.authorised else None,
+            self._in_force,
+        )
+        self._keys = KeyDriver(habits, self.port, saw, self._key_answers.idle)
+        self.port.on_key_frame = self._key_frame
+        self.port.on_secured = self._key_answers.heard_secured
         self._commissioning = Commissioning(
             node, rng, t, behaviour, _preconfigured(body), saw, self._reached
         )
@@ -212,6 +222,7 @@ class Client(NodeListener):
                 group.create_task(self._live())
         finally:
             self.node.power_off()
+            self._key_answers.close()
             self.port.close()
             self.application.close()
             if self._body.screen_path is not None and not self._cut_short:
@@ -400,11 +411,19 @@ class Client(NodeListener):
             self.screen.set_time(services.utc, services.utc_at_s)
 
     async def _establish(self, peer: Peer) -> None:
-        suite = await self._keys.establish(peer)
-        self._memory.authorised = True
+        self._in_force(await self._keys.establish(peer))
+
+    def _in_force(self, suite: int | None) -> None:
+        """The link key is one of key establishment with that suite; None: it is none of that."""
+        self._memory.authorised = suite is not None
         self._memory.suite = suite
-        self._issuer_refusals = 0
+        if suite is not None:
+            self._issuer_refusals = 0
         self._dirty.set()
+
+    def _key_frame(self, peer: Peer, frame: zcl.Frame) -> None:
+        side = self._keys if frame.from_server else self._key_answers
+        side.frame_received(peer, frame)
 
     def _time_server(self) -> Peer | None:
         return self._services.time_server if self._services else None

@@ -46,7 +46,8 @@ class ZclPort:
     """Sends ZCL requests from one endpoint, matches the answers, and serves the own clusters.
 
     `on_command(peer, cluster id, frame)` hears every cluster command and report from a server,
-    solicited or not; `on_key_frame(peer, frame)` hears Key Establishment and its Default Responses.
+    solicited or not; `on_key_frame(peer, frame)` hears Key Establishment and its Default Responses;
+    `on_secured(nwk)` hears that something came under a link key.
     With `fixed_counter` all requests have that APS counter, which no sound device does.
     """
 
@@ -72,6 +73,7 @@ class ZclPort:
         self._sending: set[asyncio.Task[None]] = set()
         self.on_command: Callable[[Peer, int, zcl.Frame], None] = lambda _peer, _id, _frame: None
         self.on_key_frame: Callable[[Peer, zcl.Frame], None] = lambda _peer, _frame: None
+        self.on_secured: Callable[[int], None] = lambda _nwk: None
 
     # -- out ----------------------------------------------------------------------------------
 
@@ -230,6 +232,8 @@ class ZclPort:
 
     def data_received(self, indication: Indication) -> None:
         """An APS data frame for this endpoint. Never raises."""
+        if indication.aps_secured:
+            self.on_secured(indication.source)
         try:
             frame = zcl.Frame.parse(indication.payload)
         except zcl.ZclError as error:
