@@ -150,6 +150,29 @@ class UsbIdentity(Strict):
     """USB serial number, where the stick has one."""
 
 
+EZSP_VERSIONS = (8, 9, 10, 11, 12, 13, 14, 16, 17, 18, 19)
+"""Protocol versions that a virtual stick can have; there is no 15."""
+
+
+def _ezsp(value: Any) -> int:
+    if isinstance(value, bool) or value not in EZSP_VERSIONS:
+        raise wrong(
+            f"a virtual stick cannot speak EZSP {quote(value)}", "write 8 to 14 or 16 to 19"
+        )
+    return int(value)
+
+
+class VirtualRadio(Strict):
+    """What firmware a virtual stick has."""
+
+    ezsp: Annotated[
+        int,
+        BeforeValidator(_ezsp),
+        WithJsonSchema({"enum": list(EZSP_VERSIONS), "x-kind": "8 to 14, 16 to 19"}),
+    ] = 13
+    """Version of the EZSP protocol: 8 is EmberZNet 6.7 to 7.0, 13 is 7.4, 14 is 8.0."""
+
+
 class Radio(Strict):
     """A coordinator stick, or the virtual one."""
 
@@ -170,6 +193,8 @@ class Radio(Strict):
     is on both at once (two PHYs)."""
     key_establishment: Suites | None = None
     """Virtual stick: suites that its firmware has the library and a lab certificate for."""
+    virtual: Annotated[VirtualRadio, BeforeValidator(section)] = Field(default_factory=VirtualRadio)
+    """Virtual stick: what firmware it has."""
 
     @property
     def is_virtual(self) -> bool:

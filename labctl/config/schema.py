@@ -68,6 +68,7 @@ _TITLES = {
     "Rig": "Top level of a rig file",
     "Radio": "`radios.NAME`",
     "UsbIdentity": "`radios.NAME.usb`",
+    "VirtualRadio": "`radios.NAME.virtual`",
     "Device": "`devices.NAME`",
     "VirtualDevice": "`devices.NAME.virtual`",
     "Behaviour": "`devices.NAME.virtual.behaviour`",

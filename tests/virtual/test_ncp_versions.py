@@ -9,6 +9,7 @@ import pytest
 from bellows.ezsp import EZSP
 from ncp_support import fast, stick
 
+from labctl.config.inventory import EZSP_VERSIONS
 from labctl.virtual.ncp import Identity
 from labctl.virtual.ncp.codec import Layout
 from labctl.virtual.ncp.status import Ember, Ezsp, Sl
@@ -120,3 +121,7 @@ def test_every_status_has_a_translation_and_nothing_else_passes() -> None:
             as_sl(foreign)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         as_octet(Sl.NOT_FOUND)  # type: ignore[arg-type]
+
+
+def test_the_inventory_offers_the_versions_that_are_emulated() -> None:
+    assert list(EZSP_VERSIONS) == VERSIONS
