@@ -18,7 +18,7 @@ from labctl.clock import Clock
 from labctl.config.access_file import shipped_access
 from labctl.events import Band, DeviceKind, Event, EventBus
 from labctl.hub import Hub, HubSettings, LoggedDevice, ReadSchedule
-from labctl.meters import ElectricityMeter, LoadProfile, ProfileShape, Tariff
+from labctl.meters import ElectricityMeter, LoadProfile, MeterSettings, ProfileShape, Tariff
 from labctl.radio.coordinator import (
     Coordinator,
     CoordinatorListener,
@@ -26,9 +26,11 @@ from labctl.radio.coordinator import (
     Incoming,
     NetworkSettings,
     Outgoing,
+    PhySettings,
     RadioState,
 )
 from labctl.secret import Secret
+from labctl.smart_energy.channels import Channel
 from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.lab_ca import LabCertificateAuthority
 
@@ -149,16 +151,20 @@ def make_hub(sink: Sink, bus: EventBus) -> Hub:
     """A hub with one CAD and one meter."""
     authority = LabCertificateAuthority.generate(2, HUB, random.Random(1).randbytes)
     meter = ElectricityMeter(
-        name="electricity",
-        mpxn="1200012345678",
-        serial_number="E6S1",
-        tariff=Tariff("Standard", 24_500, 54_794, START_S),
-        profile=LoadProfile(ProfileShape.DOMESTIC, base=250, peak=5750, origin_s=START_S, seed=1),
+        MeterSettings(
+            name="electricity",
+            mpxn="1200012345678",
+            serial_number="E6S1",
+            tariff=Tariff("Standard", 24_500, 54_794, START_S),
+            profile=LoadProfile(
+                ProfileShape.DOMESTIC, base=250, peak=5750, origin_s=START_S, seed=1
+            ),
+        ),
         start_wh=1_234_567,
     )
     settings = HubSettings(
         access=shipped_access(),
-        network=NetworkSettings(band=Band.GHZ_2_4, page=0, channel=20, tx_power_dbm=8),
+        network=NetworkSettings((PhySettings(Channel(0, 20), tx_power_dbm=8),)),
         devices=(
             LoggedDevice(eui64=CAD, name="cad", kind=DeviceKind.CAD, link_key=Secret(bytes(16))),
         ),

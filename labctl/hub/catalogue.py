@@ -32,13 +32,15 @@ from labctl.meters import (
     GasProxy,
     LoadProfile,
     Meter,
+    MeterSettings,
     Prepayment,
     ProfileShape,
     Tariff,
 )
-from labctl.radio.coordinator import NetworkSettings
+from labctl.radio.coordinator import NetworkSettings, PhySettings
 from labctl.secret import Secret
 from labctl.smart_energy.access import AccessTable
+from labctl.smart_energy.channels import Channel
 from labctl.smart_energy.clusters import CLUSTERS
 from labctl.smart_energy.eui64 import Eui64
 
@@ -56,7 +58,8 @@ nothing.
 
 Endpoint 1 is the hub itself (device 0x0508); each meter is an endpoint of its own (0x0500) from 2
 on; a gas meter with a radio of its own has a mirror (0x0501) behind them. Diagnostics is not among
-the clusters that SE 1.4 allows on 0x0508 and is there for the lab's sake.
+the clusters that SE 1.4 allows on 0x0508 and is there for the lab's sake. Sub-GHz is there on a hub
+with an 868 MHz radio.
 
 Attributes that depend on a tariff, an account or a past are there when their meter has one.
 
@@ -223,7 +226,7 @@ def _endpoints() -> dict[int, Endpoint]:
     """A hub with a meter of each kind and nobody to talk to: its services are only looked at."""
     means = Means(cast(Any, None), cast(Any, None), cast(Any, None), Tallies())
     settings = HubSettings(
-        network=cast(NetworkSettings, None),
+        network=NetworkSettings((PhySettings(Channel(28, 0), tx_power_dbm=14),)),
         access=AccessTable({}),
         devices=(
             LoggedDevice(
@@ -247,28 +250,19 @@ def _meters() -> list[Meter]:
             name="x", unit_price=1, standing_charge=1, start_s=0, blocks=blocks, co2_g_per_kwh=1
         )
 
-    return [
-        ElectricityMeter(
-            name="electricity",
+    def settings(name: str) -> MeterSettings:
+        return MeterSettings(
+            name=name,
             mpxn="1",
             serial_number="1",
             tariff=tariff(),
             profile=profile(),
-            start_wh=0,
-            export=profile(),
             prepayment=Prepayment(),
-        ),
-        GasProxy(
-            GasMeter(
-                name="gas",
-                mpxn="2",
-                serial_number="2",
-                tariff=tariff(),
-                profile=profile(),
-                start_litres=0,
-                prepayment=Prepayment(),
-            )
-        ),
+        )
+
+    return [
+        ElectricityMeter(settings("electricity"), start_wh=0, export=profile()),
+        GasProxy(GasMeter(settings("gas"), start_litres=0)),
     ]
 
 

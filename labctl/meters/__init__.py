@@ -18,6 +18,7 @@ from labctl.meters.meter import Fuel, Meter, Reading, Supply
 from labctl.meters.moment import SupplyReason
 from labctl.meters.prepayment import Account, Debt, Prepayment, TopUp, TopUpResult
 from labctl.meters.profile import LoadProfile, Profile, ProfileShape
+from labctl.meters.settings import MeterSettings
 from labctl.meters.snapshots import Cause, Snapshot
 from labctl.meters.solar import NetProfile, SolarProfile
 from labctl.meters.switching import Season, SpecialDay, Switch, SwitchingTable
@@ -47,6 +48,7 @@ __all__ = [
     "LoadProfile",
     "Meter",
     "MeterRole",
+    "MeterSettings",
     "NetProfile",
     "Originator",
     "Outage",

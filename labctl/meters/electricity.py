@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import enum
+from dataclasses import replace
 
-from labctl.meters.civil import TimeBase
-from labctl.meters.journal import Journal
 from labctl.meters.meter import MICROSECONDS, Fuel, Meter, Reading
-from labctl.meters.prepayment import Prepayment
 from labctl.meters.profile import LoadProfile, Profile, ProfileShape
-from labctl.meters.tariff import Tariff
+from labctl.meters.settings import MeterSettings
 from labctl.meters.works import Works
 
 _JOULES_PER_WH = 3600
@@ -38,48 +36,32 @@ class ElectricityMeter(Meter):
 
     def __init__(
         self,
+        settings: MeterSettings,
         *,
-        name: str,
-        mpxn: str,
-        serial_number: str,
-        tariff: Tariff | None,
-        profile: Profile,
         start_wh: int | None,
         role: MeterRole = MeterRole.IMPORT,
         export: Profile | None = None,
         start_received_wh: int | None = None,
-        journal: Journal | None = None,
-        prepayment: Prepayment | None = None,
-        billing_day: int = 1,
-        days: TimeBase = TimeBase.UTC,
     ) -> None:
-        """Raise `ValueError` for a negative start or ids too long."""
-        if role is not MeterRole.IMPORT and (export or prepayment):
+        """Raise `ValueError` for a negative start."""
+        if role is not MeterRole.IMPORT and (export or settings.prepayment):
             raise ValueError(f"a meter for {role.value} has no export and no account of its own")
         if role is MeterRole.EXPORT:
-            export, start_received_wh, start_wh = profile, start_wh, 0
-            profile = LoadProfile(
-                ProfileShape.FLAT, base=0, peak=0, origin_s=profile.origin_s, seed=0
+            export, start_received_wh, start_wh = settings.profile, start_wh, 0
+            nothing = LoadProfile(
+                ProfileShape.FLAT, base=0, peak=0, origin_s=export.origin_s, seed=0
             )
+            settings = replace(settings, profile=nothing)
         super().__init__(
-            name=name,
-            mpxn=mpxn,
-            serial_number=serial_number,
-            tariff=tariff,
-            works=Works(
-                name=name,
+            settings,
+            Works(
+                settings,
                 fuel=self.fuel,
-                tariff=tariff,
-                profile=profile,
                 parts_per_unit=_JOULES_PER_WH,
                 start=start_wh,
                 export=export,
                 start_received=start_received_wh,
-                journal=journal,
-                declared=prepayment,
             ),
-            billing_day=billing_day,
-            days=days,
         )
         self.role = role
         self.exports = export is not None

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from labctl.meters.civil import HALF_HOUR_S, TimeBase
-from labctl.meters.journal import Journal
+from labctl.meters.civil import HALF_HOUR_S
 from labctl.meters.meter import MICROSECONDS, Fuel, Meter, Reading
-from labctl.meters.prepayment import Prepayment
-from labctl.meters.profile import Profile
-from labctl.meters.tariff import Tariff
+from labctl.meters.settings import MeterSettings
 from labctl.meters.works import Works
 
 _ML_SECONDS_PER_LITRE = 1000 * 3600  # the profile's rate is in ml/h
@@ -30,47 +27,30 @@ class GasMeter(Meter):
 
     def __init__(
         self,
+        settings: MeterSettings,
         *,
-        name: str,
-        mpxn: str,
-        serial_number: str,
-        tariff: Tariff | None,
-        profile: Profile,
         start_litres: int | None,
         calorific_value: int = 39_50,
         conversion_factor: int = 1_02264,
-        journal: Journal | None = None,
-        prepayment: Prepayment | None = None,
-        billing_day: int = 1,
-        days: TimeBase = TimeBase.UTC,
     ) -> None:
-        """Raise `ValueError` for a negative start or ids too long."""
+        """Raise `ValueError` for a negative start, or a value or factor that is not above 0."""
         if calorific_value <= 0 or conversion_factor <= 0:
             raise ValueError("calorific value and conversion factor are above 0")
         self.calorific_value = calorific_value
         self.conversion_factor = conversion_factor
         super().__init__(
-            name=name,
-            mpxn=mpxn,
-            serial_number=serial_number,
-            tariff=tariff,
-            works=Works(
-                name=name,
+            settings,
+            Works(
+                settings,
                 fuel=self.fuel,
-                tariff=tariff,
-                profile=profile,
                 parts_per_unit=_ML_SECONDS_PER_LITRE,
                 start=start_litres,
-                journal=journal,
-                declared=prepayment,
                 # litres -> m3 (1/1000), MJ -> Wh (1/0.0036)
                 wh_per_unit=Fraction(calorific_value, 100)
                 * Fraction(conversion_factor, 100_000)
                 * Fraction(1_000_000, 3600)
                 / 1000,
             ),
-            billing_day=billing_day,
-            days=days,
         )
 
     def at(self, utc_us: int) -> Reading:
@@ -94,15 +74,7 @@ class GasProxy(Meter):
         self.meter = meter
         self._offset_s = wake_offset_s
         self._last: tuple[int, Reading] | None = None
-        super().__init__(
-            name=meter.name,
-            mpxn=meter.mpxn,
-            serial_number=meter.serial_number,
-            tariff=meter.tariff,
-            works=meter.works,
-            billing_day=meter.billing_day,
-            days=meter.days,
-        )
+        super().__init__(meter.settings, meter.works)
 
     def last_wake_s(self, utc_s: int) -> int:
         """When the meter last woke, at `utc_s`."""

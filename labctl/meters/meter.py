@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 
 from labctl.meters.account_view import AccountView
 from labctl.meters.billing import Billing
-from labctl.meters.civil import TimeBase
 from labctl.meters.entries import SupplyState
 from labctl.meters.history import History
-from labctl.meters.journal import Journal
 from labctl.meters.ledger import Totals
 from labctl.meters.moment import Fuel as Fuel
 from labctl.meters.moment import SupplyReason
+from labctl.meters.settings import MeterSettings
 from labctl.meters.snapshots import ALL_CAUSES, Cause, Snapshot, Snapshots
 from labctl.meters.tariff import ActivePrice, Tariff
 from labctl.meters.timeline import Outage
@@ -53,9 +52,8 @@ class Supply:
 class Meter(abc.ABC):
     """A meter that the hub shows to devices.
 
-    `name` is what the rig file calls it; `mpxn` is the site id (MPAN or MPRN). `tariff` is that of
-    the very first start; without one no price is published. Everything else is asked for with the
-    instant at which it is asked, and follows from start values and `journal` alone.
+    What it was set up as stays; everything else is asked for with the instant at which it is asked,
+    and follows from start values and `journal` alone.
 
     `history`, `received_history` (export), `energy_history` (Wh by calorific value) and
     `cost_history` (10^-5 pounds, standing charges included) give half-hours, days, weeks and months
@@ -64,38 +62,24 @@ class Meter(abc.ABC):
 
     fuel: Fuel
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        mpxn: str,
-        serial_number: str,
-        tariff: Tariff | None,
-        works: Works,
-        billing_day: int = 1,
-        days: TimeBase = TimeBase.UTC,
-    ) -> None:
-        """Raise `ValueError` for ids too long for the air (32 and 24 octets)."""
-        if len(mpxn.encode()) > 32:
-            raise ValueError(f"MPxN {mpxn!r} is longer than 32 octets")
-        if len(serial_number.encode()) > 24:
-            raise ValueError(f"serial number {serial_number!r} is longer than 24 octets")
-        self.name = name
-        self.mpxn = mpxn
-        self.serial_number = serial_number
-        self.tariff = tariff
+    def __init__(self, settings: MeterSettings, works: Works) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self.mpxn = settings.mpxn
+        self.serial_number = settings.serial_number
+        self.tariff = settings.tariff
+        self.billing_day = settings.billing_day
+        self.days = settings.days
+        self.journal = settings.journal
         self.works = works
-        self.billing_day = billing_day
-        self.days = days
-        self.journal: Journal = works.journal
         self.history = self._history(works.delivered)
         self.received_history = self._history(works.received)
         self.energy_history = self._history(works.energy)
         self.cost_history = self._history(works.ledger.cost_with_standing)
-        self.billing = Billing(self.cost_history, works.plan, self.as_of_s, billing_day)
+        self.billing = Billing(self.cost_history, works.plan, self.as_of_s, self.billing_day)
         self.prepayment = (
-            AccountView(works.timeline, works.plan, works.declared, self.as_of_s)
-            if works.declared
+            AccountView(works.timeline, works.plan, settings.prepayment, self.as_of_s)
+            if settings.prepayment
             else None
         )
         self._snapshots = Snapshots(works, self.billing, self.as_of_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from dataclasses import replace
 
 from labctl.meters.civil import HALF_HOUR_S
 from labctl.meters.gas import GasMeter, GasProxy
@@ -63,18 +64,10 @@ class MirroredGas(GasProxy):
         meter = model.meter
         super().__init__(
             GasMeter(
-                name=meter.name,
-                mpxn=meter.mpxn,
-                serial_number=meter.serial_number,
-                tariff=meter.tariff,
-                profile=self._reported,
+                replace(meter.settings, profile=self._reported),
                 start_litres=litres,
                 calorific_value=meter.calorific_value,
                 conversion_factor=meter.conversion_factor,
-                journal=meter.journal,
-                prepayment=meter.works.declared,
-                billing_day=meter.billing_day,
-                days=meter.days,
             )
         )
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from fractions import Fraction
 
 from labctl.meters.civil import HALF_HOUR_S, date_at, midnight, month_start
-from labctl.meters.journal import Journal
 from labctl.meters.ledger import Ledger
 from labctl.meters.moment import Fuel
 from labctl.meters.plan import Plan
-from labctl.meters.prepayment import Prepayment
 from labctl.meters.profile import Profile
-from labctl.meters.tariff import Tariff
+from labctl.meters.settings import MeterSettings
 from labctl.meters.timeline import Timeline
 
 _MONTHS_BEFORE = 25  # 24 months of days, and the month that the origin is in
@@ -28,30 +26,30 @@ class Works:
 
     def __init__(
         self,
+        settings: MeterSettings,
         *,
-        name: str,
         fuel: Fuel,
-        tariff: Tariff | None,
-        profile: Profile,
         parts_per_unit: int,
         start: int | None,
         export: Profile | None = None,
         start_received: int | None = None,
-        journal: Journal | None = None,
-        declared: Prepayment | None = None,
         wh_per_unit: Fraction = Fraction(1),
     ) -> None:
         """Raise `ValueError` for a negative start."""
         if min(start or 0, start_received or 0) < 0:
             raise ValueError("a meter does not start below 0")
-        self.journal = Journal() if journal is None else journal
+        profile = settings.profile
         self.wh_per_unit = wh_per_unit
         self.history_s = _history_start(profile.origin_s)
-        self.plan = Plan(name, tariff, self.journal)
+        self.plan = Plan(settings.name, settings.tariff, settings.journal)
         self.timeline = Timeline(
-            name, fuel, self.journal, profile=profile, export=export, declared=declared
+            settings.name,
+            fuel,
+            settings.journal,
+            profile=profile,
+            export=export,
+            declared=settings.prepayment,
         )
-        self.declared = declared
         self._parts = parts_per_unit
         self._start = _start(profile, start, parts_per_unit, self.history_s)
         self._start_received = (

@@ -28,6 +28,7 @@ from labctl.meters import (
     LoadProfile,
     Meter,
     MeterRole,
+    MeterSettings,
     NetProfile,
     Outside,
     Prepayment,
@@ -88,43 +89,41 @@ class _Making:
     def electricity(self, name: str, entry: ElectricityEntry) -> Meter:
         """One electricity meter, with its place in the home."""
         return ElectricityMeter(
-            name=name,
-            mpxn=entry.mpxn,
-            serial_number=entry.serial_number,
-            tariff=_tariff(entry.tariff, self._origin_s),
-            profile=self._through(name, entry),
+            self._settings(name, entry, self._through(name, entry)),
             start_wh=None if entry.start_kwh is None else round(entry.start_kwh * 1000),
             role=MeterRole(entry.role.value),
             export=self._surplus(name, entry) if entry.generation else None,
             start_received_wh=(
                 None if entry.start_received_kwh is None else round(entry.start_received_kwh * 1000)
             ),
-            journal=self._journal,
-            prepayment=prepayment(entry.prepayment),
-            billing_day=entry.billing_day,
-            days=TimeBase[entry.days.name],
         )
 
     def gas(self, name: str, entry: GasEntry) -> GasMeter:
         """The gas meter itself."""
+        load = (
+            self._csv(name, entry.csv, gas=True)
+            if entry.csv
+            else self._modelled(
+                name,
+                entry,
+                round(entry.base_m3_per_h * _ML_PER_M3),
+                round(entry.peak_m3_per_h * _ML_PER_M3),
+            )
+        )
         return GasMeter(
+            self._settings(name, entry, load),
+            start_litres=None if entry.start_m3 is None else round(entry.start_m3 * 1000),
+            calorific_value=round(entry.calorific_value_mj_per_m3 * 100),
+            conversion_factor=round(entry.conversion_factor * 100_000),
+        )
+
+    def _settings(self, name: str, entry: ElectricityEntry | GasEntry, load: Load) -> MeterSettings:
+        return MeterSettings(
             name=name,
             mpxn=entry.mpxn,
             serial_number=entry.serial_number,
             tariff=_tariff(entry.tariff, self._origin_s),
-            profile=(
-                self._csv(name, entry.csv, gas=True)
-                if entry.csv
-                else self._modelled(
-                    name,
-                    entry,
-                    round(entry.base_m3_per_h * _ML_PER_M3),
-                    round(entry.peak_m3_per_h * _ML_PER_M3),
-                )
-            ),
-            start_litres=None if entry.start_m3 is None else round(entry.start_m3 * 1000),
-            calorific_value=round(entry.calorific_value_mj_per_m3 * 100),
-            conversion_factor=round(entry.conversion_factor * 100_000),
+            profile=load,
             journal=self._journal,
             prepayment=prepayment(entry.prepayment),
             billing_day=entry.billing_day,

@@ -19,6 +19,7 @@ from labctl.meters import (
     GasProxy,
     LoadProfile,
     Meter,
+    MeterSettings,
     ProfileShape,
     Tariff,
     Tier,
@@ -354,36 +355,43 @@ def meters() -> list[Meter]:
     """An electricity meter and a gas proxy, both with a tariff."""
     return [
         ElectricityMeter(
-            name="electricity",
-            mpxn="1200012345678",
-            serial_number="E6S1",
-            tariff=Tariff(
-                name="Day/Night",
-                unit_price=24_500,
-                standing_charge=54_794,
-                start_s=START_S - 86_400,
-                tiers=(Tier("Night", 12_000, 0, 7 * 60),),
-            ),
-            profile=LoadProfile(
-                ProfileShape.FLAT, base=360, peak=0, origin_s=START_S, seed=1, noise_percent=0
+            MeterSettings(
+                name="electricity",
+                mpxn="1200012345678",
+                serial_number="E6S1",
+                tariff=Tariff(
+                    name="Day/Night",
+                    unit_price=24_500,
+                    standing_charge=54_794,
+                    start_s=START_S - 86_400,
+                    tiers=(Tier("Night", 12_000, 0, 7 * 60),),
+                ),
+                profile=LoadProfile(
+                    ProfileShape.FLAT, base=360, peak=0, origin_s=START_S, seed=1, noise_percent=0
+                ),
             ),
             start_wh=1_234_567,
         ),
         GasProxy(
             GasMeter(
-                name="gas",
-                mpxn="4100012345",
-                serial_number="G4A1",
-                tariff=Tariff(
-                    name="Gas", unit_price=6_000, standing_charge=30_000, start_s=START_S - 86_400
-                ),
-                profile=LoadProfile(
-                    ProfileShape.FLAT,
-                    base=60_000,
-                    peak=0,
-                    origin_s=START_S,
-                    seed=1,
-                    noise_percent=0,
+                MeterSettings(
+                    name="gas",
+                    mpxn="4100012345",
+                    serial_number="G4A1",
+                    tariff=Tariff(
+                        name="Gas",
+                        unit_price=6_000,
+                        standing_charge=30_000,
+                        start_s=START_S - 86_400,
+                    ),
+                    profile=LoadProfile(
+                        ProfileShape.FLAT,
+                        base=60_000,
+                        peak=0,
+                        origin_s=START_S,
+                        seed=1,
+                        noise_percent=0,
+                    ),
                 ),
                 start_litres=4_321_000,
             )

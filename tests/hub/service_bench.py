@@ -14,6 +14,7 @@ from labctl.meters import (
     GasProxy,
     Journal,
     LoadProfile,
+    MeterSettings,
     Prepayment,
     ProfileShape,
     SwitchingTable,
@@ -65,30 +66,31 @@ def electricity(
 ) -> ElectricityMeter:
     """A constant load, so that every figure can be worked out by hand."""
     return ElectricityMeter(
-        name="electricity",
-        mpxn="1200012345678",
-        serial_number="E6S1",
-        tariff=tariff,
-        profile=flat(watts),
+        MeterSettings(
+            name="electricity",
+            mpxn="1200012345678",
+            serial_number="E6S1",
+            tariff=tariff,
+            profile=flat(watts),
+            journal=Journal() if journal is None else journal,
+            prepayment=prepayment,
+        ),
         start_wh=None,
         export=flat(export_w) if export_w else None,
-        journal=journal,
+    )
+
+
+def gas(tariff: Tariff | None = BLOCK, *, prepayment: Prepayment | None = None) -> GasProxy:
+    """60 litres an hour."""
+    settings = MeterSettings(
+        name="gas",
+        mpxn="4100012345",
+        serial_number="G4A1",
+        tariff=tariff,
+        profile=flat(60_000),
         prepayment=prepayment,
     )
-
-
-def gas(tariff: Tariff | None = BLOCK) -> GasProxy:
-    """60 litres an hour."""
-    return GasProxy(
-        GasMeter(
-            name="gas",
-            mpxn="4100012345",
-            serial_number="G4A1",
-            tariff=tariff,
-            profile=flat(60_000),
-            start_litres=None,
-        )
-    )
+    return GasProxy(GasMeter(settings, start_litres=None))
 
 
 def flat(rate: int) -> LoadProfile:

@@ -11,8 +11,8 @@ from service_bench import (
     account,
     ask,
     electricity,
-    flat,
     friendly_table,
+    gas,
     number,
     published,
     request,
@@ -23,7 +23,7 @@ from service_bench import (
 from labctl.events import Note
 from labctl.hub.services.metering import MeteringService
 from labctl.hub.services.prepayment import PrepaymentService
-from labctl.meters import GasMeter, GasProxy, Journal
+from labctl.meters import Journal
 from labctl.meters.entries import PaymentModeSet
 
 SUCCESS, FAILURE, NOT_FOUND, NOT_AUTHORIZED = 0x00, 0x01, 0x8B, 0x7E
@@ -160,17 +160,7 @@ def test_a_prepay_snapshot_has_24_octets_of_account() -> None:
 
 
 def test_gas_takes_no_money_but_by_its_own_protocol() -> None:
-    meter = GasProxy(
-        GasMeter(
-            name="gas",
-            mpxn="4100012345",
-            serial_number="G4A1",
-            tariff=None,
-            profile=flat(60_000),
-            start_litres=None,
-            prepayment=account(),
-        )
-    )
+    meter = gas(None, prepayment=account())
     service = PrepaymentService(meter)
     assert ask(service, 0x04, PPMID + b"\x14" + CODE) == NOT_AUTHORIZED
     assert ask(service, 0x00, u(NOW, 4) + PPMID) == NOT_AUTHORIZED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from labctl.meters import (
     GasProxy,
     Journal,
     LoadProfile,
+    MeterSettings,
     Originator,
     ProfileShape,
     SupplyState,
@@ -75,9 +77,9 @@ def electricity(
             ProfileShape.DOMESTIC, base=250, peak=5750, origin_s=ORIGIN_S, seed=seed
         ),
         "start_wh": None,
-        "journal": journal,
     }
-    return ElectricityMeter(**(values | changed))
+    settings, others = _sorted(values | changed, journal)
+    return ElectricityMeter(settings, **others)
 
 
 def gas(journal: Journal | None = None, *, offset_s: int = 0, **changed: Any) -> GasProxy:
@@ -96,9 +98,20 @@ def gas(journal: Journal | None = None, *, offset_s: int = 0, **changed: Any) ->
         "tariff": PLAIN,
         "profile": profile,
         "start_litres": None,
-        "journal": journal,
     }
-    return GasProxy(GasMeter(**(values | changed)), wake_offset_s=offset_s)
+    settings, others = _sorted(values | changed, journal)
+    return GasProxy(GasMeter(settings, **others), wake_offset_s=offset_s)
+
+
+def _sorted(
+    values: dict[str, Any], journal: Journal | None
+) -> tuple[MeterSettings, dict[str, Any]]:
+    """The settings among the values, with the journal if there is one, and the other values."""
+    names = {field.name for field in fields(MeterSettings)}
+    own = {name: value for name, value in values.items() if name in names}
+    if journal is not None:
+        own["journal"] = journal
+    return MeterSettings(**own), {n: v for n, v in values.items() if n not in names}
 
 
 def at(hours: float) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from labctl.meters import (
     GasMeter,
     GasProxy,
     LoadProfile,
+    MeterSettings,
     ProfileShape,
 )
 
@@ -25,15 +27,17 @@ seconds = st.integers(min_value=ORIGIN_S - 40 * DAY_S, max_value=ORIGIN_S + 40 *
 
 def electricity(seed: int = 1, start_wh: int = 20_000_000, **profile: int) -> ElectricityMeter:
     return ElectricityMeter(
-        name="electricity",
-        mpxn="1200012345678",
-        serial_number="E6S1",
-        tariff=None,
-        profile=LoadProfile(
-            ProfileShape.DOMESTIC,
-            origin_s=ORIGIN_S,
-            seed=seed,
-            **{"base": 250, "peak": 5750, **profile},  # type: ignore[arg-type]
+        MeterSettings(
+            name="electricity",
+            mpxn="1200012345678",
+            serial_number="E6S1",
+            tariff=None,
+            profile=LoadProfile(
+                ProfileShape.DOMESTIC,
+                origin_s=ORIGIN_S,
+                seed=seed,
+                **{"base": 250, "peak": 5750, **profile},  # type: ignore[arg-type]
+            ),
         ),
         start_wh=start_wh,
     )
@@ -48,15 +52,10 @@ def gas(offset_s: int = 0) -> GasProxy:
         seed=2,
         season_percent=80,
     )
-    meter = GasMeter(
-        name="gas",
-        mpxn="4100012345",
-        serial_number="G4A1",
-        tariff=None,
-        profile=profile,
-        start_litres=4_321_000,
+    settings = MeterSettings(
+        name="gas", mpxn="4100012345", serial_number="G4A1", tariff=None, profile=profile
     )
-    return GasProxy(meter, wake_offset_s=offset_s)
+    return GasProxy(GasMeter(settings, start_litres=4_321_000), wake_offset_s=offset_s)
 
 
 def test_the_register_shows_its_start_at_the_origin() -> None:
@@ -181,17 +180,14 @@ def test_a_profile_that_cannot_be_is_refused(bad: dict[str, int]) -> None:
 
 def test_meters_that_do_not_fit_the_air_are_refused() -> None:
     profile = LoadProfile(ProfileShape.FLAT, base=0, peak=0, origin_s=0, seed=1)
+    good = MeterSettings(
+        name="e", mpxn="1" * 32, serial_number="1" * 24, tariff=None, profile=profile
+    )
     with pytest.raises(ValueError, match="MPxN"):
-        ElectricityMeter(
-            name="e", mpxn="1" * 33, serial_number="1", tariff=None, profile=profile, start_wh=0
-        )
+        replace(good, mpxn="1" * 33)
     with pytest.raises(ValueError, match="serial"):
-        ElectricityMeter(
-            name="e", mpxn="1", serial_number="1" * 25, tariff=None, profile=profile, start_wh=0
-        )
+        replace(good, serial_number="1" * 25)
     with pytest.raises(ValueError, match="below 0"):
-        ElectricityMeter(
-            name="e", mpxn="1", serial_number="1", tariff=None, profile=profile, start_wh=-1
-        )
+        ElectricityMeter(good, start_wh=-1)
     with pytest.raises(ValueError, match="offset"):
         GasProxy(gas().meter, wake_offset_s=1800)
