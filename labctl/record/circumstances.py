@@ -5,10 +5,15 @@ These are what keeps a device from being blamed for the rig's trouble.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from labctl.record.compliance import Interval
-from labctl.record.rows import EventRow, Join, RunData
+from labctl.record.bearer_rows import Suspension
+from labctl.record.compliance import RECOVERY_US, Interval
+from labctl.record.rows import EventRow, Join
+
+#: How long after its time was over a suspended device may take to notice. Minutes are what it is
+#: told in, and its clock is its own.
+NOTICE_US = 60_000_000
 
 
 def infrastructure(events: Iterable[EventRow], until_us: int) -> tuple[Interval, ...]:
@@ -36,26 +41,40 @@ def infrastructure(events: Iterable[EventRow], until_us: int) -> tuple[Interval,
     return tuple(sorted(found, key=lambda interval: interval.start_us))
 
 
-def unpaired(device_id: int, data: RunData, events: Iterable[EventRow]) -> tuple[Interval, ...]:
+def unpaired(
+    device_id: int, joins: Iterable[Join], events: Iterable[EventRow], until_us: int
+) -> tuple[Interval, ...]:
     """When the device was not in the device log, between its removal and its next authorisation."""
+    ended = [
+        join.ended_us
+        for join in joins
+        if join.device_id == device_id
+        and join.outcome == "authorised"
+        and join.ended_us is not None
+    ]
     found: list[Interval] = []
     for event in events:
         if event.kind != "pairing-removed" or event.device_id != device_id:
             continue
         back_us = min(
-            (
-                join.ended_us
-                for join in data.joins
-                if join.device_id == device_id
-                and join.outcome == "authorised"
-                and join.ended_us is not None
-                and join.ended_us > event.at_us
-            ),
-            default=data.until_us + 1,
+            (ended_us for ended_us in ended if ended_us > event.at_us), default=until_us + 1
         )
         reason = str(event.detail.get("reason", ""))
         found.append(Interval(event.at_us, back_us, f"removed from the device log: {reason}"))
     return tuple(found)
+
+
+def silenced(device_id: int, suspensions: Iterable[Suspension]) -> tuple[Interval, ...]:
+    """When the hub had told the device to send nothing (Sub-GHz cluster, 0x070B)."""
+    return tuple(
+        Interval(
+            suspension.start_us,
+            suspension.end_us + NOTICE_US,
+            f"suspended for {suspension.minutes} min: {suspension.cause}",
+        )
+        for suspension in suspensions
+        if suspension.device_id == device_id
+    )
 
 
 def rejoins(joins: Iterable[Join], until_us: int) -> tuple[Interval, ...]:
@@ -69,3 +88,25 @@ def rejoins(joins: Iterable[Join], until_us: int) -> tuple[Interval, ...]:
         for join in joins
         if join.kind != "join"
     )
+
+
+def away(
+    device_ids: Iterable[int],
+    joins: Sequence[Join],
+    events: Sequence[EventRow],
+    outages: Iterable[Interval],
+    suspensions: Sequence[Suspension],
+    until_us: int,
+) -> dict[int, tuple[Interval, ...]]:
+    """When each device owed no reads: the rig was out, or the device unpaired or suspended."""
+    out = tuple(
+        Interval(outage.start_us, outage.end_us + RECOVERY_US, outage.what) for outage in outages
+    )
+    return {
+        device_id: (
+            *out,
+            *unpaired(device_id, joins, events, until_us),
+            *silenced(device_id, suspensions),
+        )
+        for device_id in device_ids
+    }

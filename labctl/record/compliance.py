@@ -29,6 +29,7 @@ class GapCause(enum.StrEnum):
     REJOINING = "rejoining"
     INFRASTRUCTURE = "infrastructure"
     UNPAIRED = "unpaired"
+    SUSPENDED = "suspended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,8 @@ class Interval:
 class Gap:
     """A stretch in which at least one read was due and none came.
 
-    `excused` of the `missed` reads were due while the rig was out or the device not paired.
+    `excused` of the `missed` reads were due while the rig was out, or the device not paired or told
+    to send nothing.
     """
 
     start_us: int
@@ -94,6 +96,7 @@ class Circumstances:
     infrastructure: Sequence[Interval] = ()
     unpaired: Sequence[Interval] = ()
     rejoins: Sequence[Interval] = ()
+    suspended: Sequence[Interval] = ()
 
     def gap(self, start_us: int, end_us: int, missed: int, period_us: int) -> Gap:
         """Say of each missed read whether it is excused, and of the gap what it is put down to.
@@ -126,6 +129,9 @@ class Circumstances:
         for outage in self.infrastructure:
             if outage.start_us <= due_us < outage.end_us + RECOVERY_US:
                 return GapCause.INFRASTRUCTURE, outage.what
+        for silence in self.suspended:
+            if silence.start_us <= due_us < silence.end_us:
+                return GapCause.SUSPENDED, silence.what
         return None
 
 

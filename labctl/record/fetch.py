@@ -104,13 +104,12 @@ def devices(
     run_joins: Iterable[Join],
 ) -> tuple[Device, ...]:
     """The devices that took part. What they said in this run goes before what is known now."""
-    described: dict[int, dict[str, Any]] = {}
+    run_events = tuple(run_events)
+    told = _described(run_events)
     took_part: set[int] = {join.device_id for join in run_joins if join.device_id is not None}
     for event in run_events:
         if event.device_id is not None:
             took_part.add(event.device_id)
-            if event.kind == "device-described":
-                described.setdefault(event.device_id, {}).update(event.detail)
     under_test = {pairing.device_id for pairing in run_pairings}
     under_test |= {
         device_id
@@ -133,25 +132,48 @@ def devices(
             {"run": run_id},
         )
     }
-    found = []
-    for device_id in sorted(under_test | took_part | heard.keys()):
-        (known,) = rows(
-            db,
-            dict[str, Any],
-            f"SELECT {_DEVICE_COLUMNS} FROM devices WHERE id = :id",  # noqa: S608 - our own names
-            {"id": device_id},
-        )
-        first_us, last_us = heard.get(device_id, (None, None))
-        found.append(
-            Device(
-                id=device_id,
-                **{**known, **described.get(device_id, {})},
-                under_test=device_id in under_test,
-                first_heard_us=first_us,
-                last_heard_us=last_us,
-            )
-        )
-    return tuple(found)
+    return tuple(
+        _device(db, device_id, told, device_id in under_test, heard.get(device_id, (None, None)))
+        for device_id in sorted(under_test | took_part | heard.keys())
+    )
+
+
+def described(
+    db: sqlite3.Connection, device_ids: Iterable[int], run_events: Iterable[EventRow]
+) -> tuple[Device, ...]:
+    """Certain devices, without asking what they did in the run."""
+    told = _described(run_events)
+    return tuple(_device(db, each, told, False, (None, None)) for each in sorted(device_ids))
+
+
+def _described(run_events: Iterable[EventRow]) -> dict[int, dict[str, Any]]:
+    found: dict[int, dict[str, Any]] = {}
+    for event in run_events:
+        if event.kind == "device-described" and event.device_id is not None:
+            found.setdefault(event.device_id, {}).update(event.detail)
+    return found
+
+
+def _device(
+    db: sqlite3.Connection,
+    device_id: int,
+    told: Mapping[int, dict[str, Any]],
+    under_test: bool,
+    heard: tuple[int | None, int | None],
+) -> Device:
+    (known,) = rows(
+        db,
+        dict[str, Any],
+        f"SELECT {_DEVICE_COLUMNS} FROM devices WHERE id = :id",  # noqa: S608 - our own names
+        {"id": device_id},
+    )
+    return Device(
+        id=device_id,
+        **{**known, **told.get(device_id, {})},
+        under_test=under_test,
+        first_heard_us=heard[0],
+        last_heard_us=heard[1],
+    )
 
 
 def reads(db: sqlite3.Connection, run_id: int) -> tuple[ReadGroup, ...]:

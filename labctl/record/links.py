@@ -6,7 +6,9 @@ the percentiles are read off the counts.
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
+from collections.abc import Iterable
 
 from labctl.record.rows import Link, LinkBucket
 from labctl.record.stats import percentile
@@ -19,6 +21,7 @@ MOST_BUCKETS = 150
 
 Counts = dict[int, int]
 _Key = tuple[int, int | None, str, int, int]
+_Identity = tuple[int, str, str, str, int, int, str | None]
 
 
 def bucket_width_us(span_us: int) -> int:
@@ -50,25 +53,56 @@ def links(db: sqlite3.Connection, run_id: int, started_us: int, until_us: int) -
         ):
             key = (device_id, radio_id, direction, page, channel)
             found.setdefault(key, {}).setdefault(bucket, {})[value] = count
-    radios: dict[int, tuple[str, str]] = {
-        radio_id: (name, band)
-        for radio_id, name, band in db.execute(
-            "SELECT id, name, band FROM radios WHERE run_id = ?", (run_id,)
-        )
-    }
-    # A radio that was lost and came back is two rows, but one radio to the reader.
-    merged: dict[tuple[int, str, str, str, int, int], list[_Key]] = {}
-    for key in sorted(lqi, key=lambda k: (k[0], k[1] or 0, *k[2:])):
-        device_id, radio_id, direction, page, channel = key
-        name, band = radios.get(radio_id or 0, ("", ""))
-        merged.setdefault((device_id, name, band, direction, page, channel), []).append(key)
     return tuple(
-        _link(identity, keys, rssi, lqi, started_us, width_us) for identity, keys in merged.items()
+        _link(identity, keys, rssi, lqi, started_us, width_us)
+        for identity, keys in _merged(db, run_id, lqi).items()
     )
 
 
+def link_totals(db: sqlite3.Connection, run_id: int) -> tuple[Link, ...]:
+    """The same over all of the run and without the series: made of counts, so it is quick."""
+    found: dict[str, dict[_Key, dict[int, Counts]]] = {"rssi": {}, "lqi": {}}
+    for quantity, column in (("rssi", "rssi_dbm"), ("lqi", "lqi")):
+        for device_id, radio_id, direction, page, channel, value, samples in db.execute(
+            "SELECT l.device_id, l.radio_id, l.direction, l.page, l.channel,"  # noqa: S608 - ours
+            f" c.{column}, c.samples FROM links AS l"
+            f" JOIN link_{quantity}_counts AS c ON c.link_id = l.id WHERE l.run_id = ?",
+            (run_id,),
+        ):
+            key = (device_id, radio_id, direction, page, channel)
+            found[quantity].setdefault(key, {}).setdefault(0, {})[value] = samples
+    return tuple(
+        dataclasses.replace(
+            _link(identity, keys, found["rssi"], found["lqi"], 0, 0), buckets=(), bucket_us=0
+        )
+        for identity, keys in _merged(db, run_id, found["lqi"]).items()
+    )
+
+
+def _merged(
+    db: sqlite3.Connection, run_id: int, found: Iterable[_Key]
+) -> dict[_Identity, list[_Key]]:
+    """A radio that was lost and came back is two rows, but one radio to the reader.
+
+    With another firmware it is another radio, since its LQI may be on another scale.
+    """
+    radios: dict[int, tuple[str, str, str | None]] = {
+        radio_id: (name, band, firmware)
+        for radio_id, name, band, firmware in db.execute(
+            "SELECT id, name, band, firmware FROM radios WHERE run_id = ?", (run_id,)
+        )
+    }
+    merged: dict[_Identity, list[_Key]] = {}
+    for key in sorted(found, key=lambda k: (k[0], k[1] or 0, *k[2:])):
+        device_id, radio_id, direction, page, channel = key
+        name, band, firmware = radios.get(radio_id or 0, ("", "", None))
+        identity = (device_id, name, band, direction, page, channel, firmware)
+        merged.setdefault(identity, []).append(key)
+    return merged
+
+
 def _link(
-    identity: tuple[int, str, str, str, int, int],
+    identity: _Identity,
     keys: list[_Key],
     rssi: dict[_Key, dict[int, Counts]],
     lqi: dict[_Key, dict[int, Counts]],
@@ -101,7 +135,7 @@ def _link(
                 lqi_median=percentile(lqi_counts, 50) or 0,
             )
         )
-    device_id, name, band, direction, page, channel = identity
+    device_id, name, band, direction, page, channel, firmware = identity
     return Link(
         device_id=device_id,
         radio=name,
@@ -120,4 +154,5 @@ def _link(
         lqi_counts=lqi_all,
         buckets=tuple(buckets),
         bucket_us=width_us,
+        firmware=firmware,
     )

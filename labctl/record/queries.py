@@ -14,8 +14,10 @@ from collections.abc import Iterable
 
 from labctl.errors import UsageError
 from labctl.record import fetch
-from labctl.record.circumstances import infrastructure, rejoins, unpaired
+from labctl.record.bearers import bearers
+from labctl.record.circumstances import away, infrastructure, rejoins, silenced, unpaired
 from labctl.record.compliance import Circumstances, compliance
+from labctl.record.delivery import deliveries
 from labctl.record.links import links
 from labctl.record.rows import EventRow, Run, RunData, Schedule
 
@@ -83,9 +85,7 @@ def load_run(db: sqlite3.Connection, run_id: int, *, until_us: int | None = None
     Raises `UsageError` when there is no such run.
     """
     run = find_run(db, run_id)
-    end_us = run.ended_us if run.ended_us is not None else until_us
-    if end_us is None:
-        end_us = _last_recorded_us(db, run)
+    end_us = end_of(db, run) if run.ended_us is not None or until_us is None else until_us
     events = fetch.events(db, run.id)
     joins = fetch.joins(db, run.id)
     pairings = fetch.pairings(db, run.id)
@@ -103,8 +103,27 @@ def load_run(db: sqlite3.Connection, run_id: int, *, until_us: int | None = None
         refusals=fetch.refusals(events, devices, joins),
         infrastructure=infrastructure(events, end_us),
         events=tuple(event for event in events if event.kind not in _TOLD_ELSEWHERE),
+        bearers=bearers(db, run.id, events, run.started_us, end_us),
     )
-    return dataclasses.replace(data, schedules=_schedules(db, data, events))
+    absent = away(
+        {device.id for device in devices},
+        joins,
+        events,
+        data.infrastructure,
+        data.bearers.suspensions,
+        end_us,
+    )
+    delivered = deliveries(db, run.id, events, absent, end_us)
+    return dataclasses.replace(
+        data,
+        schedules=_schedules(db, data, events),
+        bearers=dataclasses.replace(data.bearers, deliveries=delivered),
+    )
+
+
+def end_of(db: sqlite3.Connection, run: Run) -> int:
+    """When the run ended; for one that goes on or was cut off, what was recorded last."""
+    return run.ended_us if run.ended_us is not None else _last_recorded_us(db, run)
 
 
 def _last_recorded_us(db: sqlite3.Connection, run: Run) -> int:
@@ -143,19 +162,20 @@ def _schedules(
         if reference_us is None and not attempts and device is not None:
             # It came paired: what it owes, it owes from the first sign of life.
             reference_us = device.first_heard_us
-        away = unpaired(schedule.device_id, data, events)
+        absences = unpaired(schedule.device_id, data.joins, events, data.until_us)
         # A device that was removed for good owes nothing afterwards.
-        gone = bool(away) and away[-1].end_us > data.until_us
+        gone = bool(absences) and absences[-1].end_us > data.until_us
         result = compliance(
             times,
             period_ms=schedule.period_ms,
             tolerance_ms=schedule.tolerance_ms,
             reference_us=reference_us,
-            end_us=away[-1].start_us if gone else data.until_us,
+            end_us=absences[-1].start_us if gone else data.until_us,
             circumstances=Circumstances(
                 infrastructure=data.infrastructure,
-                unpaired=away,
+                unpaired=absences,
                 rejoins=rejoins(attempts, data.until_us),
+                suspended=silenced(schedule.device_id, data.bearers.suspensions),
             ),
         )
         found.append(dataclasses.replace(schedule, result=result))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from labctl.record.bearer_rows import NO_BEARERS, Bearers
 from labctl.record.compliance import NOT_LOOKED_AT, Compliance, Interval
 
 
@@ -154,7 +155,10 @@ class LinkBucket:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The link of one device in one direction, heard by one radio on one channel."""
+    """The link of one device in one direction, heard by one radio on one channel.
+
+    `firmware` is the radio's: LQI is compared within one radio and firmware only.
+    """
 
     device_id: int
     radio: str
@@ -171,8 +175,9 @@ class Link:
     lqi_p10: int
     rssi_counts: dict[int, int]
     lqi_counts: dict[int, int]
-    buckets: tuple[LinkBucket, ...]
-    bucket_us: int
+    buckets: tuple[LinkBucket, ...] = ()
+    bucket_us: int = 0
+    firmware: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +244,7 @@ class RunData:
     refusals: tuple[Refusal, ...]
     infrastructure: tuple[Interval, ...]
     events: tuple[EventRow, ...]
+    bearers: Bearers = NO_BEARERS
 
     def device(self, device_id: int | None) -> Device | None:
         """The device of that id, None when it took no part."""

@@ -71,6 +71,13 @@ class Actor:
     knows_rssi: bool = True
     rejoins_at: tuple[int, ...] = ()
     described: bool = True
+    radio: str = "main"
+    page: int = 0
+    channel: int = 15
+
+    @property
+    def band(self) -> ev.Band:
+        return ev.Band.GHZ_2_4 if self.page == 0 else ev.Band.MHZ_868
 
     @property
     def eui64(self) -> str:
@@ -92,6 +99,7 @@ class Story:
     verdict: ev.Verdict | None = ev.Verdict.PASS
     reasons: tuple[str, ...] = ()
     radio_comes_up: bool = True
+    more: tuple[ev.Event, ...] = ()
     _events: list[ev.Event] = field(default_factory=list)
 
     @property
@@ -101,7 +109,7 @@ class Story:
     def events(self) -> Iterator[ev.Event]:
         """All events in the order of time."""
         rng = random.Random(self.seed)
-        self._events = []
+        self._events = list(self.more)
         add = self._events.append
         start = self.start_us
         add(
@@ -170,6 +178,7 @@ class Story:
         cause: str = "",
         kind: ev.JoinKind = ev.JoinKind.JOIN,
         fails_at: ev.Step | None = None,
+        on: tuple[int, int] = (0, 15),
     ) -> int:
         add = self._events.append
         add(
@@ -178,9 +187,9 @@ class Story:
                 join=join,
                 eui64=address,
                 kind=kind,
-                band=ev.Band.GHZ_2_4,
-                page=0,
-                channel=15,
+                band=ev.Band.MHZ_868 if on[0] else ev.Band.GHZ_2_4,
+                page=on[0],
+                channel=on[1],
                 nwk=0x4B1D,
                 parent_nwk=0,
             )
@@ -274,7 +283,14 @@ class Story:
         join += actor.failed_joins
         if not actor.came_paired:
             steps = tuple((step, s * rng.uniform(0.8, 1.4)) for step, s in JOIN_STEPS)
-            at = self._attempt(join, actor.eui64, at + 2 * SECOND, steps, ev.JoinOutcome.AUTHORISED)
+            at = self._attempt(
+                join,
+                actor.eui64,
+                at + 2 * SECOND,
+                steps,
+                ev.JoinOutcome.AUTHORISED,
+                on=(actor.page, actor.channel),
+            )
             add(ev.PairingWindowClosed(at_us=at, eui64=actor.eui64, authorised=True))
             for step, seconds in ((ev.Step.DISCOVERY, 19.0), (ev.Step.FIRST_READ, 6.0)):
                 at += round(seconds * SECOND)
@@ -338,10 +354,10 @@ class Story:
                         ev.LinkSample(
                             at_us=t,
                             eui64=actor.eui64,
-                            radio="main",
+                            radio=actor.radio,
                             direction=direction,
-                            page=0,
-                            channel=15,
+                            page=actor.page,
+                            channel=actor.channel,
                             lqi=max(0, min(255, 3 * (rssi + 110))),
                             rssi_dbm=rssi if actor.knows_rssi else None,
                         )
