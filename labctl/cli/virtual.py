@@ -50,9 +50,19 @@ def _eui64(_context: click.Context, _parameter: click.Parameter, value: str | No
         raise click.BadParameter(str(error)) from error
 
 
+def _version(_context: click.Context, _parameter: click.Parameter, value: int) -> int:
+    from labctl.virtual.ncp.versions import FIRMWARE
+
+    if value not in FIRMWARE:
+        known = ", ".join(str(version) for version in FIRMWARE)
+        raise click.BadParameter(f"EZSP {value} is not emulated; {known} are")
+    return value
+
+
 @virtual.command(
     epilog=examples(
         "labctl virtual ncp --listen 127.0.0.1:8899",
+        "labctl virtual ncp --listen 127.0.0.1:8899 --ezsp 8",
         "labctl virtual ncp --listen 127.0.0.1:0 --json   any free port, told on stdout",
         "labctl virtual ncp --pty /tmp/stick --state stick.json",
     )
@@ -75,7 +85,16 @@ def _eui64(_context: click.Context, _parameter: click.Parameter, value: str | No
     type=click.Choice(["ezsp"]),
     default="ezsp",
     show_default=True,
-    help="What the NCP speaks (EZSP version 13, EmberZNet 7.4).",
+    help="What the NCP speaks.",
+)
+@click.option(
+    "--ezsp",
+    type=int,
+    default=13,
+    show_default=True,
+    metavar="N",
+    callback=_version,
+    help="Version of EZSP: 8 to 14 or 16 to 19. 8 is EmberZNet 6.7 to 7.0, 13 is 7.4, 14 is 8.0.",
 )
 @click.option(
     "--state",
@@ -95,6 +114,7 @@ def ncp(
     listen: tuple[str, int] | None,
     pty: str | None,
     protocol: str,
+    ezsp: int,
     state: Path | None,
     eui64: Eui64 | None,
     seed: int | None,
@@ -112,13 +132,14 @@ def ncp(
             where="labctl virtual ncp",
             mend="give either --listen HOST:PORT or --pty [PATH]",
         )
-    return asyncio.run(_serve(output, listen, pty, state, eui64, seed))
+    return asyncio.run(_serve(output, listen, pty, ezsp, state, eui64, seed))
 
 
 async def _serve(
     output: Output,
     listen: tuple[str, int] | None,
     pty: str | None,
+    ezsp: int,
     state: Path | None,
     eui64: Eui64 | None,
     seed: int | None,
@@ -128,12 +149,16 @@ async def _serve(
     import signal
 
     from labctl.virtual.air import Air
-    from labctl.virtual.ncp import Flash, VirtualEzspNcp
+    from labctl.virtual.ncp import Flash, Identity, VirtualEzspNcp
 
     rng = random.Random(random.SystemRandom().getrandbits(64) if seed is None else seed)
     flash = Flash(state)
     stick = VirtualEzspNcp(
-        air=Air(rng=rng), eui64=eui64 or flash.stored_eui64 or DEFAULT_EUI64, flash=flash, rng=rng
+        air=Air(rng=rng),
+        eui64=eui64 or flash.stored_eui64 or DEFAULT_EUI64,
+        flash=flash,
+        rng=rng,
+        identity=Identity.speaking(ezsp),
     )
     stopped: asyncio.Future[ExitCode] = asyncio.get_running_loop().create_future()
 
@@ -146,7 +171,7 @@ async def _serve(
     loop.add_signal_handler(signal.SIGTERM, stop, ExitCode.PASS)
     try:
         path = await _plug_in(stick, listen, pty)
-        output.emit({"path": path, "protocol": "ezsp", "version": 13}, text=path)
+        output.emit({"path": path, "protocol": "ezsp", "version": ezsp}, text=path)
         output.message("running; Ctrl-C stops it")
         return await stopped
     finally:

@@ -20,6 +20,7 @@ from labctl.virtual.air import Air
 from labctl.virtual.devices import Behaviour, ReadSchedule, VirtualDevice
 from labctl.virtual.frames.tap import TapWriter
 from labctl.virtual.ncp import Flash, VirtualEzspNcp
+from labctl.virtual.ncp import Identity as Firmware
 from labctl.virtual.ncp.hardware import RETAIL, Hardware
 from labctl.virtual.propagation import Propagation
 
@@ -44,12 +45,13 @@ class StickInTheRoom:
     """A virtual stick, where it stands in metres, and what it has.
 
     `identities` are the certificates that its firmware does key establishment with; without any it
-    has no library for it.
+    has no library for it. `ezsp` is the protocol version that it speaks.
     """
 
     eui64: Eui64
     identities: Mapping[int, Identity] | None = None
     hardware: Hardware = RETAIL
+    ezsp: int = 13
     position: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
@@ -81,6 +83,7 @@ class VirtualBench:
                 flash=_flash_of(folder, stick.eui64, number),
                 rng=self._random("stick" if number == 1 else f"stick {number}"),
                 position=stick.position,
+                identity=Firmware.speaking(stick.ezsp),
                 cbke=stick.identities,
                 hardware=stick.hardware,
             )
