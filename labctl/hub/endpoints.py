@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labctl.events import DeviceKind
+from labctl.events import Band, DeviceKind
 from labctl.hub.post import Means
 from labctl.hub.services.base import Service
 from labctl.hub.services.basic import BasicService
@@ -30,6 +30,7 @@ from labctl.hub.services.mirror import GasMirror, ShowsMeter, mirror_services
 from labctl.hub.services.ota import OtaService
 from labctl.hub.services.prepayment import PrepaymentService
 from labctl.hub.services.price import PriceService
+from labctl.hub.services.sub_ghz import SubGhzService
 from labctl.hub.services.time import TimeService
 from labctl.hub.services.tunneling import TunnelClient, TunnelingService
 from labctl.hub.settings import HUB, HubSettings
@@ -81,6 +82,7 @@ def build_endpoints(
     keep_alive = KeepAliveService(
         base_min=settings.keep_alive_base_min, jitter_s=settings.keep_alive_jitter_s
     )
+    sub_ghz = _of_sub_ghz(settings)
     hub = _endpoint(
         HUB_ENDPOINT,
         HUB,
@@ -95,6 +97,7 @@ def build_endpoints(
             EventsService(),
             key_establishment,
             DiagnosticsService(means.tallies),
+            *sub_ghz,
         ],
     )
     endpoints = {hub.number: hub}
@@ -115,6 +118,7 @@ def build_endpoints(
                 DeviceManagementService(meter, settings.supplier, started_us),
                 EventsService(),
                 *_for_load_switches(meter, means),
+                *(sub_ghz if meter.fuel is Fuel.GAS else ()),
                 key_establishment,
             ],
         )
@@ -122,6 +126,13 @@ def build_endpoints(
     if mirror is not None:
         endpoints[mirror.number] = mirror
     return endpoints
+
+
+def _of_sub_ghz(settings: HubSettings) -> tuple[SubGhzService, ...]:
+    """One and the same on every endpoint that has it; none where all radios are on 2.4 GHz."""
+    if all(phy.channel.band is Band.GHZ_2_4 for phy in settings.network.phys):
+        return ()
+    return (SubGhzService(settings.bearers.sub_ghz.masks),)
 
 
 def _for_load_switches(meter: Meter, means: Means) -> list[Service[Any]]:

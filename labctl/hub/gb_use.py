@@ -163,11 +163,9 @@ COMMAND_SOURCES: Final[Mapping[int, str]] = {
 _NO_LOAD_CONTROL = "no load control event is ever issued: GB uses the cluster to find the hub"
 _SUPPLIER = "the supplier's, through the hub's WAN side: refused to every device"
 _FLAT = "a GB tariff has no critical peaks, credit payments or other currencies"
-_SUB_GHZ = "the hub's radio is on 2.4 GHz"
 
 NOT_SERVED_CLUSTERS: Final[Mapping[int, str]] = {
     0x070A: "a GB home is a dwelling of its own; whoever asks hears UNSUPPORTED_CLUSTER",
-    0x070B: _SUB_GHZ,
 }
 """Clusters that the hub does not list, and why."""
 

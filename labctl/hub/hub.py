@@ -9,9 +9,10 @@ from typing import Final
 
 from labctl.clock import Clock
 from labctl.errors import ConfigurationError, DeliveryError, RigError
-from labctl.events import EventBus, RadioLost, Severity
+from labctl.events import Band, EventBus, RadioLost, Severity
 from labctl.hub import binding, causes
 from labctl.hub import frames as zcl
+from labctl.hub.bearer_care import BearerCare
 from labctl.hub.bearers import Bearers
 from labctl.hub.binding import BindingTable
 from labctl.hub.chores import Chores
@@ -19,6 +20,7 @@ from labctl.hub.device_log import Device, DeviceLog, KeyState
 from labctl.hub.endpoints import Endpoint
 from labctl.hub.eviction import Eviction
 from labctl.hub.frames import Frame, MalformedFrame
+from labctl.hub.gate import WITHHELD, Gate
 from labctl.hub.identify import Identification
 from labctl.hub.inbox import Inbox, Work
 from labctl.hub.joins import JoinBook
@@ -47,7 +49,9 @@ from labctl.radio.coordinator import (
     RadioState,
     short_address,
 )
+from labctl.smart_energy.airtime import DutyCycleState
 from labctl.smart_energy.cbke import Identity
+from labctl.smart_energy.channels import Channel
 from labctl.smart_energy.disagreements import USUAL, DeviceSettings
 from labctl.smart_energy.eui64 import Eui64
 
@@ -87,6 +91,10 @@ class Hub(CoordinatorListener):
     ) -> None:
         """Raise `ConfigurationError` when settings, meters and identities do not go together."""
         self._settings = settings
+        self._gate = None
+        if _has_sub_ghz(settings.network):
+            self._gate = Gate(coordinator)
+            coordinator = self._gate.coordinator
         self._coordinator = coordinator
         self._bus = bus
         self._clock = clock
@@ -136,6 +144,7 @@ class Hub(CoordinatorListener):
             treated=self._treated,
         )
         self._bearers: Bearers | None = None
+        self._care: BearerCare | None = None
         self._lost = False
 
     # -- life -------------------------------------------------------------------------------------
@@ -253,7 +262,22 @@ class Hub(CoordinatorListener):
         for device in self._log:
             if device.key is KeyState.UNPROVEN:
                 self._trust_centre.unproven(device)
+        self._care = BearerCare(
+            self._settings.bearers,
+            bearers=bearers,
+            log=self._log,
+            endpoints=self._endpoints,
+            coordinator=self._coordinator,
+            gate=self._gate,
+            bus=self._bus,
+            post=self.publisher.post,
+            chores=self._chores,
+            reporter=self._reporter,
+            log_alert=self.publisher.log_event,
+            bands_of=self._bands_of,
+        )
         self._bearers = bearers
+        self._care.start()
 
     def _certificates_of(self, radio: RadioState) -> Mapping[int, Identity]:
         """Raise `ConfigurationError` unless there is one of each suite, made for this radio."""
@@ -281,6 +305,8 @@ class Hub(CoordinatorListener):
         running, self._bearers = self._bearers is not None and not self._lost, None
         try:
             await self._chores.cancel()
+            if self._care is not None:
+                self._care.close()
             if running:
                 await self._wind_up(self._key_establishments.close())
                 await self._wind_up(self._trust_centre.close())
@@ -369,6 +395,25 @@ class Hub(CoordinatorListener):
         self.bearers  # noqa: B018 - raises when there are none
         await self._network_key.run()
 
+    @property
+    def care(self) -> BearerCare:
+        """Airtime, suspension, links. Raises `RigError` before `start`."""
+        if self._care is None:
+            raise RigError("the hub is not running")
+        return self._care
+
+    async def change_channel(
+        self, channel: Channel | None = None, *, bearer: int = 0, cause: str = "asked for"
+    ) -> RadioState | None:
+        """Move a bearer to `channel`, or to the quietest of its page, with its devices following.
+
+        A sleepy gas meter on it is waited for, which can take an hour and a half. Returns where
+        the bearer is when it moved; None when no channel is worth the move. Raises `RigError`,
+        and `ValueError` for a channel of another band.
+        """
+        self.bearers  # noqa: B018 - raises when there are none
+        return await self.care.agility.change(bearer, cause, channel)
+
     def device_log(self) -> DeviceLog:
         """The log, for looking at."""
         return self._log
@@ -378,6 +423,8 @@ class Hub(CoordinatorListener):
         self._bindings.forget(device.eui64)
         self._dispatcher.practices.forget(device.eui64)
         self.publisher.forgotten(device.eui64)
+        if self._care is not None:
+            self._care.forgotten(device.eui64)
         self._inboxes.pop(device.eui64, None)
 
     # -- what the radio tells ---------------------------------------------------------------------
@@ -403,6 +450,8 @@ class Hub(CoordinatorListener):
         if packet.aps_encrypted:
             self._key_establishments.heard_secured(device)
         self._trust_centre.heard(device, secured=packet.aps_encrypted)
+        if self._gate is not None and not self.care.admits(device, packet, now_us):
+            return
         self._enqueue(device, partial(self._handle, device, packet, now_us))
 
     def join_seen(self, join: JoinSeen) -> None:
@@ -428,6 +477,16 @@ class Hub(CoordinatorListener):
             return
         self._reporter.note("partner-key-sent", eui64=request.requester)
 
+    def duty_cycle_changed(self, bearer: int, state: DutyCycleState) -> None:
+        """The airtime of a sub-GHz bearer crossed a limit, in either direction."""
+        if self._bearers is not None:
+            self.care.duty_cycle_changed(bearer, state)
+
+    def channel_changed(self, bearer: int, channel: Channel) -> None:
+        """A bearer moved to another channel."""
+        if self._bearers is not None:
+            self.care.channel_changed(bearer, channel)
+
     def connection_lost(self, cause: str, bearer: int = 0) -> None:
         """The radio is gone: infrastructure, and the end of whatever was under way."""
         if self._lost or self._bearers is None:
@@ -442,7 +501,10 @@ class Hub(CoordinatorListener):
             return self._log.at(packet.nwk)
         device = self._log.get(packet.eui64)
         if device is not None and (device.nwk != packet.nwk or device.bearer != packet.bearer):
+            changed = device.bearer != packet.bearer
             self._log.moved(device, packet.nwk, packet.bearer)
+            if changed and self._care is not None:
+                self._care.changed_bearer(device, packet)
         return device
 
     def _announced(self, device: Device, packet: Incoming) -> None:
@@ -498,6 +560,7 @@ class Hub(CoordinatorListener):
             return []
         if packet.cluster_id & binding.RESPONSE:
             self.publisher.zdo_answer(device, packet)
+            self.care.zdo_answer(device, packet)
             return []
         answer = self._bindings.answer(
             packet.cluster_id, packet.data, device.eui64, authorised=device.authorised
@@ -522,7 +585,10 @@ class Hub(CoordinatorListener):
     async def _send(self, device: Device, packet: Outgoing) -> None:
         try:
             await self._coordinator.send(packet)
+            self.care.links.delivered(device, True)
         except DeliveryError as error:
+            if error.status not in WITHHELD:
+                self.care.links.delivered(device, False)
             self._reporter.note(
                 "answer-not-delivered",
                 Severity.WARNING,
@@ -538,6 +604,8 @@ class Hub(CoordinatorListener):
     def _got_in(self, device: Device) -> None:
         self._identification.soon(device)
         self.publisher.authorised(device)
+        if self._care is not None:
+            self._care.authorised(device)
 
     def _served(self, device: Device, cluster_id: int) -> None:
         if cluster_id in _DATA_CLUSTERS:
@@ -546,6 +614,7 @@ class Hub(CoordinatorListener):
     def _own_answer(self, device: Device, packet: Incoming, frame: Frame) -> None:
         if packet.cluster_id != KEY_ESTABLISHMENT:
             self._identification.answered(device, packet, frame)
+            self.care.answered(device, packet, frame)
             if frame.command_id == zcl.DEFAULT_RESPONSE:
                 self.publisher.default_response(device, packet, frame)
         elif frame.command_id == zcl.DEFAULT_RESPONSE:
@@ -555,6 +624,11 @@ class Hub(CoordinatorListener):
         """How a device is treated where the sources disagree."""
         logged = self._known.get(device.eui64)
         return USUAL if logged is None else logged.settings
+
+    def _bands_of(self, device: Device) -> tuple[Band, ...]:
+        """The bands that a device is said to have."""
+        logged = self._known.get(device.eui64)
+        return () if logged is None else logged.bands
 
     def _dropped(self, device: Device, count: int) -> None:
         self._reporter.note("requests-dropped", Severity.WARNING, device.eui64, count=count)
@@ -586,6 +660,10 @@ def _demand_suites(device: LoggedDevice, suites: Sequence[int]) -> None:
             f"suite {missing[0]} is to be on offer to {device.name}, and the hub does not have it",
             mend="name it in hub.suites, or leave it out of the device's settings",
         )
+
+
+def _has_sub_ghz(network: NetworkSettings) -> bool:
+    return any(phy.channel.band is Band.MHZ_868 for phy in network.phys)
 
 
 def _numbers(endpoints: Mapping[int, Endpoint]) -> dict[str, int]:

@@ -10,6 +10,7 @@ from labctl.events import Severity
 from labctl.hub.chores import Chores
 from labctl.hub.device_log import Device
 from labctl.hub.frames import Frame
+from labctl.hub.gate import WITHHELD
 from labctl.hub.reporter import Reporter
 from labctl.hub.tallies import Tallies
 from labctl.radio.coordinator import Coordinator, Outgoing
@@ -49,6 +50,8 @@ class Post:
         self._tallies = tallies
         self._find = find
         self._sequence = 0
+        self.outcome: Callable[[Device, bool], None] = _nobody_counts
+        """Told of each unicast whether it arrived."""
 
     def next_sequence(self) -> int:
         """A sequence number for a frame of the hub's own."""
@@ -75,13 +78,16 @@ class Post:
                 )
             )
         except DeliveryError as error:
-            self._tallies.not_delivered += 1
+            if error.status not in WITHHELD:
+                self._tallies.not_delivered += 1
+                self.outcome(device, False)
             self._failed(letter, error.what, error.status)
             return False
         except RigError as error:
             self._reporter.note("radio-error", Severity.ERROR, letter.eui64, cause=error.what)
             return False
         self._tallies.delivered += 1
+        self.outcome(device, True)
         return True
 
     def _failed(self, letter: Letter, cause: str, status: str) -> None:
@@ -105,3 +111,7 @@ class Means:
     chores: Chores
     reporter: Reporter
     tallies: Tallies
+
+
+def _nobody_counts(device: Device, arrived: bool) -> None:
+    """Until somebody wants to know."""

@@ -130,6 +130,18 @@ class Publisher:
         """An entry or a key of the device log was added or removed: GBCS wants it written down."""
         self.event(DEVICE_LOG_CHANGED, log=EventLogId.SECURITY)
 
+    @property
+    def post(self) -> Post:
+        """How the hub sends commands of its own."""
+        return self._means.post
+
+    def log_event(self, event_id: int) -> None:
+        """Write an event into the hub's network log, and tell nobody of it."""
+        event = LoggedEvent(EventLogId.NETWORK, event_id, self._now())
+        for _, service in self._services(HUB, _EVENTS):
+            assert isinstance(service, EventsService)
+            service.record(event)
+
     # -- messages ---------------------------------------------------------------------------------
 
     def message(

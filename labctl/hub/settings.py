@@ -5,7 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
-from labctl.events import DeviceKind, PairingMethod
+from labctl.events import Band, DeviceKind, PairingMethod
+from labctl.hub.bearer_settings import BearerSettings
 from labctl.radio.coordinator import NetworkSettings
 from labctl.secret import Secret
 from labctl.smart_energy.access import AccessTable
@@ -23,7 +24,8 @@ class LoggedDevice:
     """A device that belongs into the device log.
 
     `link_key` is the preconfigured link key, 16 octets: AES-MMO over the install code and its CRC.
-    `log_type` is what CCS01 calls it; None: what follows from `kind`.
+    `log_type` is what CCS01 calls it; None: what follows from `kind`. `bands` are those that its
+    radio has; none: nobody said.
     """
 
     eui64: Eui64
@@ -34,6 +36,7 @@ class LoggedDevice:
     model: str | None = None
     settings: DeviceSettings = USUAL
     log_type: DeviceLogType | None = None
+    bands: tuple[Band, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.link_key) != 16:
@@ -175,6 +178,7 @@ class HubSettings:
     tunnels: TunnelSettings = field(default_factory=TunnelSettings)
     supplier: Supplier = field(default_factory=Supplier)
     gas_proxy_counts: bool = False
+    bearers: BearerSettings = field(default_factory=BearerSettings)
     require_consent: bool = False
     key_engine: KeyEngine = KeyEngine.AUTO
     manufacturer: str = "labctl"

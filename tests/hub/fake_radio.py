@@ -12,6 +12,7 @@ from labctl.config.access_file import shipped_access
 from labctl.errors import DeliveryError, RigError
 from labctl.events import DeviceKind, Event, EventBus, JoinKind
 from labctl.hub import Hub, HubSettings, LoggedDevice, PairingRequest
+from labctl.hub.bearer_settings import BearerSettings, LinkSettings
 from labctl.hub.vault import Vault
 from labctl.meters import (
     ElectricityMeter,
@@ -56,6 +57,9 @@ CAD = LoggedDevice(eui64=CAD_EUI64, name="cad", kind=DeviceKind.CAD, link_key=CA
 
 ACCESS = shipped_access()
 NETWORK = NetworkSettings((PhySettings(Channel(0, 20), tx_power_dbm=8),))
+
+SILENT = BearerSettings(links=LinkSettings(ask_every_s=None, noise_every_s=None))
+"""A hub that asks its devices nothing of its own accord."""
 
 _random = random.Random(20260105)
 AUTHORITY = LabCertificateAuthority.generate(2, Eui64("00:0d:6f:ff:00:00:00:ca"), _random.randbytes)
@@ -427,7 +431,10 @@ def with_hub(
         bus.subscribe(events.append)
         shown = meters()
         hub = Hub(
-            HubSettings(network=NETWORK, **{"devices": devices, "access": ACCESS} | settings),
+            HubSettings(
+                network=NETWORK,
+                **{"devices": devices, "access": ACCESS, "bearers": SILENT} | settings,
+            ),
             coordinator,
             bus,
             clock,

@@ -8,7 +8,7 @@ what was reported, and its logs are made of the reports.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, runtime_checkable
 
 from zigpy.zcl import Cluster
@@ -36,7 +36,10 @@ CONFIGURE_MIRROR: Final = 0x08
 GET_NOTIFIED_MESSAGE: Final = 0x0B
 
 TUNNEL_MESSAGE_PENDING: Final = 21
-"""Bit of the functional notification flags."""
+NEW_SUB_GHZ_MASKS: Final = 24
+ENERGY_SCAN_PENDING: Final = 25
+CHANNEL_CHANGE_PENDING: Final = 26
+"""Bits of the functional notification flags."""
 
 _MIRROR_RESPONSE, _MIRROR_REMOVED, _REPORT_RESPONSE = 0x01, 0x02, 0x09
 _FROM_CLIENT: Final = 0x11
@@ -83,6 +86,8 @@ class GasMirror:
         self._model = model
         self._shown = shown
         self._flags = [0] * _FLAG_SETS
+        self.told: Callable[[int], None] = _nobody_listens
+        """Called with the functional flags whenever the meter is given them."""
         for service in shown:
             if service.cluster_id == Metering.cluster_id:
                 service.withhold()
@@ -114,8 +119,13 @@ class GasMirror:
     def answer(self) -> Answer:
         """Mirror Report Attribute Response; what it says is said once."""
         flags = b"".join(flags.to_bytes(4, "little") for flags in self._flags)
+        self.told(self._flags[0])
         self._flags = [0] * _FLAG_SETS
         return Answer(_REPORT_RESPONSE, bytes((_SCHEME_B,)) + flags, _FROM_CLIENT)
+
+    def withdraw(self, bit: int) -> None:
+        """Take a functional notification flag back that was not told yet."""
+        self._flags[0] &= ~(1 << bit)
 
     def _count(self, litres: int, now_us: int) -> None:
         if self.meter is not None:
@@ -186,6 +196,10 @@ def mirror_services(mirror: GasMirror) -> list[MirrorService]:
     """The clusters of the mirror's endpoint."""
     definitions: tuple[type[Cluster], ...] = (Basic, Metering, Prepayment)
     return [MirrorService(mirror, definition) for definition in definitions]
+
+
+def _nobody_listens(flags: int) -> None:
+    """Whoever waits for the meter to read its flags puts itself in the place of this."""
 
 
 def _mirror_at(endpoint: int) -> Answer:

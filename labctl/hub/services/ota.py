@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from zigpy.zcl.foundation import Status, ZCLCommandDef
@@ -56,6 +57,8 @@ class OtaService(Service[None]):
         self._means = means
         self._endpoint = endpoint
         self._downloads = Downloads(means.chores, means.reporter)
+        self.held_s: Callable[[Eui64], int] = _nobody_waits
+        """How long a device is to wait because the hub's airtime is short; 0: not at all."""
 
     # -- of the hub's own accord ------------------------------------------------------------------
 
@@ -151,14 +154,23 @@ class OtaService(Service[None]):
     # -- blocks -----------------------------------------------------------------------------------
 
     def _block(self, request: Request, fields: Any, image: OtaImage) -> Outcome:
-        wait = self._too_many(request, image) or self._too_fast(
-            request, image, fields.minimum_block_period
+        wait = (
+            self._held(request)
+            or self._too_many(request, image)
+            or self._too_fast(request, image, fields.minimum_block_period)
         )
         if wait is not None:
             return [wait]
         offset = int(fields.file_offset)
         download = self._downloads.asked(request.eui64, image, offset, request.now_us)
         return [self._piece(request.eui64, download, offset, self._size(fields))]
+
+    def _held(self, request: Request) -> Answer | None:
+        """WAIT_FOR_DATA while the hub's airtime on 868 MHz is critical (GBCS 10.6.2)."""
+        seconds = self.held_s(request.eui64)
+        if not seconds:
+            return None
+        return self._later(request, seconds, "the hub's airtime is critical")
 
     def _too_many(self, request: Request, image: OtaImage) -> Answer | None:
         """WAIT_FOR_DATA to a device that would be one too many (11.13.8.1)."""
@@ -224,7 +236,7 @@ class OtaService(Service[None]):
         """The blocks of a page, spaced as the device wants them (11.13.7). A new page ends it."""
         if not fields.page_size:
             return MALFORMED
-        wait = self._too_many(request, image)
+        wait = self._held(request) or self._too_many(request, image)
         if wait is not None:
             return [wait]
         offset = int(fields.file_offset)
@@ -290,6 +302,10 @@ class OtaService(Service[None]):
                 control=what.control,
             )
         )
+
+
+def _nobody_waits(eui64: Eui64) -> int:
+    return 0
 
 
 def _upgrade_end(image: OtaImage, now_us: int, after_s: int | None, control: int) -> Answer:
