@@ -75,12 +75,18 @@ def discover_attributes(service: Service[Any], frame: Frame) -> bytes:
 
 
 def discover_commands(service: Service[Any], frame: Frame) -> bytes:
-    """Discover Commands Received and Generated (2.5.18, 2.5.20). Raises `Refusal`."""
+    """Discover Commands Received and Generated (2.5.18, 2.5.20). Raises `Refusal`.
+
+    Of the hub's server; of its client when the request comes from a server.
+    """
     if len(frame.payload) < 2:
         raise Refusal("zcl", "malformed Discover Commands", MALFORMED, frame.command_id)
     start, limit = frame.payload[0], frame.payload[1]
     received = frame.command_id == zcl.DISCOVER_COMMANDS_RECEIVED
-    commands = sorted(service.commands) if received else service.generated
+    if frame.from_server:
+        commands = sorted(service.client_commands) if received else service.client_generated
+    else:
+        commands = sorted(service.commands) if received else service.generated
     found = [command for command in commands if command >= start]
     payload = bytes((len(found) <= limit, *found[:limit]))
     return zcl.general_answer(frame, frame.command_id + 1, payload)

@@ -452,7 +452,7 @@ def test_attributes_and_commands_can_be_discovered() -> None:
             bytes.fromhex("18 01 12 01 00 01")
         ]
         assert await device.ask(bytes.fromhex("00 01 13 00 02"), **where) == [
-            bytes.fromhex("18 01 14 00 00 01")
+            bytes.fromhex("18 01 14 01")  # there never are load control events
         ]
 
     with_keys(scenario)

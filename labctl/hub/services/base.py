@@ -122,10 +122,14 @@ class Service(Generic[S]):
     """Commands that `command` carries out; others are answered as unsupported."""
     server = True
     """Whether the endpoint lists the cluster's server side."""
+    sends: tuple[str, ...] = ()
+    """Names of the commands from server to client that the hub may send."""
     also_client = False
     """Whether the endpoint lists the cluster's client side too."""
     client_commands: frozenset[int] = frozenset()
     """Commands from server to client that `client_command` takes."""
+    client_generated: tuple[int, ...] = ()
+    """Commands from client to server that the hub may send, in their order."""
     writable: frozenset[int] = frozenset()
     """Attributes that `write` sets, for devices that may."""
 
@@ -141,7 +145,9 @@ class Service(Generic[S]):
         self._client_schemas: dict[int, Any] = {
             int(command.id): command.schema for command in self.definition.ClientCommandDefs
         }
-        self.generated = tuple(sorted(int(c.id) for c in self.definition.ClientCommandDefs))
+        self.generated = tuple(
+            sorted(int(command_of(self.definition, name).id) for name in self.sends)
+        )
 
     def state(self, now_us: int) -> S:
         """What the attributes are functions of, at `now_us`."""

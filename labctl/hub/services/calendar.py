@@ -72,6 +72,13 @@ class CalendarService(Service[None]):
     """The calendars of one meter."""
 
     definition = Calendar
+    sends = (
+        "publish_calendar",
+        "publish_day_profile",
+        "publish_week_profile",
+        "publish_seasons",
+        "publish_special_days",
+    )
     commands = frozenset(range(0x00, 0x06))
 
     def __init__(self, meter: Meter) -> None:

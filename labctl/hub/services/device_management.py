@@ -59,6 +59,12 @@ class DeviceManagementService(Service[_State]):
     """What a display may know of the contract behind a meter."""
 
     definition = DeviceManagement
+    sends = (
+        "publish_change_of_tenancy",
+        "publish_change_of_supplier",
+        "update_site_id",
+        "update_cin",
+    )
     commands = frozenset({GET_CHANGE_OF_TENANCY, GET_CHANGE_OF_SUPPLIER, GET_SITE_ID, GET_CIN})
 
     def __init__(self, meter: Meter, supplier: Supplier, started_us: int) -> None:

@@ -57,6 +57,11 @@ class EventsService(Service[None]):
     """Keeps `LOG_SIZE` events in each log."""
 
     definition = Events
+    sends = (
+        "publish_event",
+        "publish_event_log",
+        "clear_event_log_response",
+    )
     commands = frozenset({GET_EVENT_LOG, CLEAR_EVENT_LOG})
 
     def __init__(self) -> None:

@@ -27,6 +27,7 @@ class IdentifyService(Service[int]):
     """Counts down. A hub without a lamp has nothing to show for it."""
 
     definition = Identify
+    sends = ("identify_query_response",)
     security = Security.NONE
     commands = frozenset({IDENTIFY, IDENTIFY_QUERY})
     writable = frozenset({IDENTIFY_TIME})

@@ -16,7 +16,15 @@ class KeyEstablishmentService(Service[None]):
     definition = KeyEstablishment
     security = Security.NONE
     commands = frozenset({0x00, 0x01, 0x02, 0x03})
+    sends = (
+        "initiate_key_establishment_response",
+        "ephemeral_data_response",
+        "confirm_key_data_response",
+        "terminate_key_establishment_from_server",
+    )
     also_client = True
+    client_commands = frozenset({0x00, 0x01, 0x02, 0x03})
+    client_generated = (0x00, 0x01, 0x02, 0x03)
 
     def __init__(self, suites: Iterable[int]) -> None:
         bitmap = suite_bitmap(frozenset(suites))

@@ -78,6 +78,11 @@ class MessagingService(Service[None]):
     """Keeps the last message. There is none to begin with."""
 
     definition = Messaging
+    sends = (
+        "display_message",
+        "cancel_message",
+        "cancel_all_messages",
+    )
     commands = frozenset({GET_LAST_MESSAGE, MESSAGE_CONFIRMATION, GET_MESSAGE_CANCELLATION})
 
     def __init__(self) -> None:

@@ -48,6 +48,13 @@ class MeteringService(Service[MeteringState]):
     """One meter's registers."""
 
     definition = Metering
+    sends = (
+        "get_profile_response",
+        "request_fast_poll_mode_response",
+        "publish_snapshot",
+        "get_sampled_data_response",
+        "supply_status_response",
+    )
     commands = frozenset(
         {
             GET_PROFILE,

@@ -156,6 +156,7 @@ class MirrorService(Service[None]):
             self.client_commands = frozenset(
                 {REQUEST_MIRROR, REMOVE_MIRROR, CONFIGURE_MIRROR, GET_NOTIFIED_MESSAGE}
             )
+            self.client_generated = (_MIRROR_RESPONSE, _MIRROR_REMOVED, _REPORT_RESPONSE)
         super().__init__([])
 
     def state(self, now_us: int) -> None:

@@ -47,6 +47,13 @@ class OtaService(Service[None]):
     """Serves images. Each device's progress is in notes of the kind `ota-…`."""
 
     definition = Ota
+    sends = (
+        "image_notify",
+        "query_next_image_response",
+        "image_block_response",
+        "upgrade_end_response",
+        "query_specific_file_response",
+    )
     commands = frozenset(
         {QUERY_NEXT_IMAGE, IMAGE_BLOCK, IMAGE_PAGE, UPGRADE_END, QUERY_SPECIFIC_FILE}
     )

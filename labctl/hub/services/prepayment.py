@@ -59,6 +59,12 @@ class PrepaymentService(Service[PrepaymentState]):
     """The account of one meter, or that it has none."""
 
     definition = Prepayment
+    sends = (
+        "publish_prepay_snapshot",
+        "consumer_top_up_response",
+        "publish_top_up_log",
+        "publish_debt_log",
+    )
     queries = frozenset({GET_PREPAY_SNAPSHOT, GET_TOP_UP_LOG, GET_DEBT_LOG})
     commands = queries | {SELECT_EMERGENCY_CREDIT, CONSUMER_TOP_UP}
 

@@ -76,6 +76,19 @@ class PriceService(Service[PriceState]):
     """The prices of one meter. Prices are for kWh, gas included."""
 
     definition = Price
+    sends = (
+        "publish_price",
+        "publish_block_period",
+        "publish_conversion_factor",
+        "publish_calorific_value",
+        "publish_tariff_information",
+        "publish_price_matrix",
+        "publish_block_thresholds",
+        "publish_co2_value",
+        "publish_tier_labels",
+        "publish_billing_period",
+        "publish_consolidated_bill",
+    )
     commands = frozenset({*range(0x00, 0x0D), 0x0E, 0x0F, 0x10})
 
     def __init__(self, meter: Meter) -> None:

@@ -62,9 +62,17 @@ class TunnelingService(Service[None]):
     """Tunnels from devices. `received` gets what comes through (device, octets)."""
 
     definition = Tunneling
+    sends = (
+        "request_tunnel_response",
+        "transfer_data_from_server",
+        "transfer_data_error_from_server",
+        "supported_tunnel_protocols_response",
+        "tunnel_closure_notification",
+    )
     commands = frozenset(range(7))
     also_client = True
     client_commands = frozenset({0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06})
+    client_generated = (0x00, 0x01, 0x02)
 
     def __init__(
         self, settings: TunnelSettings, means: Means, client: TunnelClient, endpoint: int
