@@ -31,6 +31,9 @@ COMMANDS = {
         "labctl.cli.inventory:inventory", "Check and list radios and devices."
     ),
     "report": LazyCommand("labctl.cli.record:report", "Write the report of a rig or a run."),
+    "links": LazyCommand(
+        "labctl.cli.links:links", "How well devices and hub hear each other, by band."
+    ),
     "runs": LazyCommand("labctl.cli.record:runs", "List recorded runs."),
     "db": LazyCommand("labctl.cli.record:db", "Where the database is, and whether it is sound."),
     "virtual": LazyCommand(

@@ -121,6 +121,12 @@ class RunLinks:
     radios: tuple[RadioLinks, ...]
     devices: tuple[DeviceLinks, ...]
     by_band: tuple[BandRssi, ...]
+    noise: tuple[Noise, ...] = ()
+
+
+def noise_here(links: RunLinks, radio: str, heard: Heard) -> Noise | None:
+    """The noise on the channel that something was heard on."""
+    return noise_on(links.noise, radio, heard.page, heard.channel)
 
 
 def load_links(db: sqlite3.Connection, run: Run, *, until_us: int | None = None) -> RunLinks:
@@ -172,6 +178,7 @@ def _run_links(
         radios=tuple(_radio(radio, found) for radio in newest.values()),
         devices=tuple(_device(device, newest, links, found, until_us) for device in devices),
         by_band=by_band,
+        noise=found.noise,
     )
 
 

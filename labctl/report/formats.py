@@ -116,6 +116,14 @@ def cluster(cluster_id: int | None) -> str:
     return f"{name} 0x{cluster_id:04x}" if name else f"cluster 0x{cluster_id:04x}"
 
 
+def channel_text(page: int, channel: int) -> str:
+    """A channel for people: above 2.4 GHz its number says it all, below its frequency does."""
+    if page == 0:
+        return f"channel {channel}"
+    khz = (915_350 if page == 31 else 863_250) + 200 * channel
+    return f"{khz / 1000:g} MHz (page {page}, channel {channel})"
+
+
 def words(identifier: str) -> str:
     """``link-key-installed`` as words."""
     return identifier.replace("-", " ")
@@ -128,7 +136,7 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 
 def tight(text: str) -> str:
     """Keep numbers and their units on one line, with no-break spaces."""
-    return re.sub(r"(?<=\d) (?=(?:%|s|ms|min|h|dBm)(?![A-Za-z]))", "\u00a0", text)
+    return re.sub(r"(?<=\d) (?=(?:%|s|ms|min|h|dBm|dB|MHz|GHz)(?![A-Za-z]))", "\u00a0", text)
 
 
 def slug(text: str) -> str:
