@@ -7,7 +7,9 @@ filter, acknowledgement with the frame pending bit, repetition.
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections.abc import Collection
 from typing import Protocol
 
 from labctl.virtual.frames.tap import TapWriter
@@ -66,7 +68,8 @@ class Air:
     def disturb(self, disturber: Disturber) -> None:
         """Switch a foreign transmitter on."""
         if disturber not in self.disturbers:
-            bursts = self.disturbers[disturber] = Bursts(disturber, self.seed)
+            now = asyncio.get_running_loop().time()
+            bursts = self.disturbers[disturber] = Bursts(disturber, self.seed, now)
             for medium in self._media.values():
                 medium.add_disturber(disturber, bursts)
 
@@ -80,16 +83,17 @@ class Air:
         self,
         writer: TapWriter,
         *,
-        beside: Radio | str | None = None,
+        beside: Radio | Collection[str] = (),
         at: Position | None = None,
     ) -> None:
         """Write every transmission on every channel to `writer`.
 
-        With the levels and qualities at `beside`: a radio, or the name of one, whichever has it at
-        the moment (`at` is where to listen while none has); else as if all were sent right there.
+        With the levels and qualities at `beside`: a radio, or the names of those in the same place
+        (a name stays when the power goes and comes back). Where none of them is on the channel,
+        with those `at` a place; else as if everything were sent right there.
         """
-        name = beside.name if isinstance(beside, Radio) else beside
-        self.captures.append(Sniffer(self, writer, name, at))
+        names = frozenset((beside.name,) if isinstance(beside, Radio) else beside)
+        self.captures.append(Sniffer(self, writer, names, at))
         self.capturing = True
 
     def stop_capture(self, writer: TapWriter) -> None:

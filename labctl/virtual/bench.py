@@ -19,6 +19,7 @@ from labctl.smart_energy.install_code import InstallCode
 from labctl.virtual.air import Air
 from labctl.virtual.devices import Behaviour, ReadSchedule, VirtualDevice
 from labctl.virtual.frames.tap import TapWriter
+from labctl.virtual.interference import Disturber
 from labctl.virtual.ncp import Flash, VirtualEzspNcp
 from labctl.virtual.ncp import Identity as Firmware
 from labctl.virtual.ncp.hardware import RETAIL, Hardware
@@ -71,11 +72,15 @@ class VirtualBench:
         propagation: Propagation,
         devices: Sequence[DeviceInTheRoom],
         now_us: Callable[[], int],
+        disturbers: Sequence[Disturber] = (),
     ) -> None:
         self._seed = seed
         self._now_us = now_us
         self._room: list[DeviceInTheRoom] = []
         self._air = Air(rng=self._random("air"), propagation=propagation)
+        for disturber in disturbers:
+            self._air.disturb(disturber)
+        self._stand = tuple(sticks)
         self._sticks = [
             VirtualEzspNcp(
                 air=self._air,
@@ -142,7 +147,7 @@ class VirtualBench:
                 self.capture_failure = writer.failure.strerror or "it could not be written"
 
     def capture_to(self, path: Path) -> None:
-        """Write every frame on the air to `path`, as a sniffer beside the stick would.
+        """Write every frame on the air to `path`, on all bands, as the sticks hear it.
 
         Raise `ConfigurationError` when the file cannot be written.
         """
@@ -152,7 +157,8 @@ class VirtualBench:
             raise ConfigurationError(
                 f"the capture cannot be written: {error.strerror}", where=str(path)
             ) from error
-        self._air.capture_to(self._capture)
+        names = [stick.eui64 for stick in self._stand]
+        self._air.capture_to(self._capture, beside=names, at=self._stand[0].position)
 
     def wireshark_keys(self) -> list[tuple[bytes, str]]:
         """Every key that opens the capture, with a label: network, install-code and link keys."""

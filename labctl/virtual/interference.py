@@ -6,6 +6,7 @@ event, however long the run. What it does is drawn from the air's seed and its n
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from dataclasses import dataclass
@@ -31,7 +32,8 @@ class Disturber:
 
     `duty` (above 0, up to 1) is its share of the time, in bursts of `burst_s` on average. With a
     `position` `level_dbm` is what it transmits (its loss is the room's, walls and all), without one
-    what everybody hears. `mask` tells how it falls off beside its centre, as (MHz, dB) with rising
+    what everybody hears. It is at work from `start_s` to `stop_s` after it was put into the room.
+    `mask` tells how it falls off beside its centre, as (MHz, dB) with rising
     offsets: level up to the first, straight lines between, the last one's slope beyond it.
 
     Raises `ValueError` for a duty or a burst that makes no sense.
@@ -45,6 +47,8 @@ class Disturber:
     level_dbm: float
     mask: tuple[tuple[float, float], ...]
     position: Position | None = None
+    start_s: float = 0.0
+    stop_s: float = math.inf
 
     def __post_init__(self) -> None:
         if not 0.0 < self.duty <= 1.0:
@@ -66,7 +70,7 @@ class Disturber:
         mask = self.mask
         if offset <= mask[0][0]:
             return mask[0][1]
-        for (near, level), (far, lower) in zip(mask, mask[1:], strict=False):
+        for (near, level), (far, lower) in itertools.pairwise(mask):
             if offset <= far:
                 return level + (lower - level) * (offset - near) / (far - near)
         (near, level), (far, lower) = mask[-2:]
@@ -81,6 +85,8 @@ def wifi_neighbour(
     level_dbm: float,
     position: Position | None = None,
     burst_s: float = 2e-3,
+    start_s: float = 0.0,
+    stop_s: float = math.inf,
 ) -> Disturber:
     """A Wi-Fi network of 20 MHz on `channel` 1 to 13 of 2.4 GHz; `ValueError` for any other."""
     if not 1 <= channel <= 13:
@@ -94,6 +100,8 @@ def wifi_neighbour(
         level_dbm=level_dbm,
         mask=_WIFI_MASK,
         position=position,
+        start_s=start_s,
+        stop_s=stop_s,
     )
 
 
@@ -107,6 +115,8 @@ def channel_hog(
     position: Position | None = None,
     burst_s: float = 1.0,
     bandwidth_mhz: float = 0.2,
+    start_s: float = 0.0,
+    stop_s: float = math.inf,
 ) -> Disturber:
     """A foreign transmitter in the middle of one of our channels, as wide as that or wider.
 
@@ -122,15 +132,19 @@ def channel_hog(
         level_dbm=level_dbm,
         mask=((half, 0.0), (half + 0.1, -30.0), (half + 0.3, -60.0)),
         position=position,
+        start_s=start_s,
+        stop_s=stop_s,
     )
 
 
 class Bursts:
     """When a disturber transmits: once in each period, at a moment and for a time of its own."""
 
-    __slots__ = ("_burst_s", "_period_s", "_seed", "_spread")
+    __slots__ = ("_burst_s", "_from_s", "_period_s", "_seed", "_spread", "_until_s")
 
-    def __init__(self, disturber: Disturber, seed: int) -> None:
+    def __init__(self, disturber: Disturber, seed: int, now: float) -> None:
+        self._from_s = now + disturber.start_s
+        self._until_s = now + disturber.stop_s
         self._seed = random.Random(f"{seed} {disturber.name}").getrandbits(64)
         self._burst_s = disturber.burst_s
         self._period_s = disturber.burst_s / disturber.duty
@@ -139,6 +153,7 @@ class Bursts:
 
     def last_within(self, since: float, until: float) -> tuple[float, float] | None:
         """Begin and end of the last burst that overlaps the time from `since` to `until`, s."""
+        since, until = max(since, self._from_s), min(until, self._until_s)
         period = self._period_s
         for index in range(math.floor(until / period), math.floor(since / period) - 1, -1):
             start, end = self._burst(index)

@@ -10,6 +10,10 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labctl.virtual.house import House
 
 NOISE_DBM = -99.0
 """Noise floor of a 2 MHz channel with a receiver of about 12 dB noise figure."""
@@ -23,7 +27,8 @@ class Propagation:
     """The room. All figures may be changed before the first frame.
 
     `noise_dbm` is the noise of the room; what is below the receiver's own changes nothing.
-    `extra_loss_db` has walls and the like: dB for a pair of radio names, in either order.
+    `extra_loss_db` has more of it: dB for a pair of radio names, in either order. The walls and
+    floors of a `house` count one by one, in addition: an `exponent` above 2 counts them twice.
     """
 
     exponent: float = 2.8
@@ -32,6 +37,7 @@ class Propagation:
     rician_k_db: float = 6.0
     noise_dbm: float = NOISE_DBM
     extra_loss_db: dict[frozenset[str], float] = field(default_factory=dict)
+    house: House | None = None
 
     def mean_loss_db(
         self,
@@ -49,6 +55,8 @@ class Propagation:
         """
         distance = max(math.dist(sender_at, receiver_at), 0.1)
         loss = reference_loss_db(mhz) + 10 * self.exponent * math.log10(distance)
+        if self.house is not None:
+            loss += self.house.loss_db(sender_at, receiver_at, mhz)
         ends = sorted(((sender, sender_at), (receiver, receiver_at)))
         drawn = random.Random(f"{seed} {mhz:.0f} {ends}")
         loss += drawn.gauss(0.0, self.shadowing_db)

@@ -1,4 +1,4 @@
-"""What a sniffer writes down: every transmission, as strong as it arrives beside one of the radios."""
+"""What a sniffer writes down: every transmission, as it arrives beside a radio of ours."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ BESIDE_DBM = -30.0
 class Sniffer:
     """Writes all channels of an air to one capture.
 
-    `beside` names the radio that it lies beside, in whichever band that has one: what this radio
-    receives is written with the very level and quality that it saw, fading and all; anything else
-    with its mean level there. `at` is where it lies while there is no such radio. Without either
-    everything is written as if it came from right beside.
+    `beside` has the names of the radios that it lies beside, one in each band at most: what such a
+    radio receives is written with the very level and quality that it saw, fading and all; anything
+    else on its channel with its mean level there, and what is on no channel of theirs with the mean
+    level `at` a place. Without either everything is written as if it came from right beside.
     """
 
     __slots__ = ("_air", "_at", "_beside", "writer")
 
     def __init__(
-        self, air: Air, writer: TapWriter, beside: str | None, at: Position | None
+        self, air: Air, writer: TapWriter, beside: frozenset[str], at: Position | None
     ) -> None:
         self._air = air
         self._beside = beside
@@ -41,9 +41,9 @@ class Sniffer:
     ) -> None:
         """A frame of `sender` that began `age_s` ago. `exchange`: whose receivers are known."""
         received = None
-        if exchange is not None and self._beside is not None:
+        if exchange is not None and self._beside:
             received = next(
-                (each for each in exchange.receivers if each[0].name == self._beside), None
+                (each for each in exchange.receivers if each[0].name in self._beside), None
             )
         if received is not None:
             _, rss, lqi = received
@@ -61,13 +61,13 @@ class Sniffer:
         )
 
     def _mean_dbm(self, medium: Medium, sender: Radio) -> float:
-        beside = self._beside
-        if beside is None or sender.name == beside:
+        if sender.name in self._beside:
             return BESIDE_DBM
-        radio = next((each for each in self._air.radios if each.name == beside), None)
-        at = self._at if radio is None else radio.position
-        if at is None:
+        for radio in medium.radios if self._beside else ():
+            if radio.name in self._beside:
+                return sender.mean_rssi_at(radio)
+        if self._at is None:
             return BESIDE_DBM
         return sender.tx_power_dbm - self._air.propagation.mean_loss_db(
-            self._air.seed, sender.name, beside, sender.position, at, medium.phy.mhz
+            self._air.seed, sender.name, "sniffer", sender.position, self._at, medium.phy.mhz
         )

@@ -241,7 +241,8 @@ class Aps:
         nwk_secured: bool,
         phy: int,
     ) -> None:
-        """An APS frame for us, over that PHY. Raises `FrameError` when it is malformed; the MAC counts that."""
+        """An APS frame for us, over that PHY. Raises `FrameError` when it is malformed; the MAC
+        counts that."""
         frame = aps.decode(octets)
         payload = frame.body
         source: Eui64 | None = None

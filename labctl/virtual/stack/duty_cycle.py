@@ -155,7 +155,7 @@ class Account:
         )
 
     def _look(self) -> None:
-        """Find the state. While it is not normal, look again when the hour drops its oldest part."""
+        """Find the state. While it is not normal, look again when the hour drops a part."""
         limits = self._limits
         now = self._loop.time()
         if limits is None:

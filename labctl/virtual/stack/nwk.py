@@ -190,7 +190,8 @@ class Nwk:
     def mac_data(
         self, mac_source: int, octets: bytes, rssi_dbm: int, lqi: int, phy: int = 0
     ) -> None:
-        """A MAC data frame that came over that PHY. Raises `FrameError` when it is malformed; the MAC counts that."""
+        """A MAC data frame that came over that PHY. Raises `FrameError` when it is malformed; the
+        MAC counts that."""
         frame = nwk.decode(octets)
         if frame.source == self.state.nwk and mac_source != frame.source:
             return  # our own broadcast, repeated by the parent
