@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from labctl.smart_energy.airtime import DutyCycleState
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.node import Admission, Indication, NodeListener, TrustCentreDecision
 
@@ -46,6 +47,10 @@ class FirmwareListener(NodeListener):
     def application_key_requested(self, requester: Eui64, partner: Eui64) -> bool:
         """By policy."""
         return self._ezsp.joining.application_key_requested(requester, partner)
+
+    def duty_cycle_changed(self, phy: int, state: DutyCycleState) -> None:
+        """dutyCycleHandler. There is one radio below 1 GHz."""
+        self._ezsp.duty_cycle.changed(state)
 
     def network_changed(self) -> None:
         """Counters have moved on, children come or gone."""

@@ -116,7 +116,7 @@ class Network(Part):
 
     def _begin(self) -> None:
         self.up = True
-        self.ezsp.duty_cycle.look()
+        self.ezsp.duty_cycle.apply()
         self.ezsp.later(_STACK_UP_S, self._stack_up)
 
     def _stack_up(self) -> None:
@@ -194,7 +194,6 @@ class Network(Part):
         self._leaving, self.node = self.node, None
         self.up = False
         self.ezsp.phys.reset()
-        self.ezsp.duty_cycle.look()
         self.ezsp.security.network_left()
         self.ezsp.contents.child_slots.clear()
         self.ezsp.flash.save(durable=True)

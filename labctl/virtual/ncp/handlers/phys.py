@@ -56,11 +56,6 @@ class Phys(Part):
             return NATIVE, native
         return None
 
-    def runs_on(self, band: Band) -> bool:
-        """Whether one of the network's PHYs is in this band now."""
-        native, second = self.native, self.second
-        return any(channel is not None and channel.band is band for channel in (native, second))
-
     def channel_changed(self) -> None:
         """Tell the host, once the answer to what it asked for is out."""
         self.ezsp.later(_CHANNEL_CHANGED_S, self._tell_channel_changed)
@@ -99,7 +94,7 @@ class Phys(Part):
             self.ezsp.scanning.stop()
             node.set_phy_channel(NATIVE, wanted.page, wanted.number)
             self.ezsp.flash.save(durable=True)
-            self.ezsp.duty_cycle.look()
+            self.ezsp.duty_cycle.apply()
             self.channel_changed()
         return Ember.SUCCESS
 
@@ -161,7 +156,7 @@ class Phys(Part):
         self.ezsp.scanning.stop()
         node.start_phy(SECOND, wanted.page, wanted.number, power)
         self.second, self._second_power_dbm = wanted, power
-        self.ezsp.duty_cycle.look()
+        self.ezsp.duty_cycle.apply()
         return Ember.SUCCESS
 
     def multi_phy_stop(self, phy: int) -> Answer:
@@ -175,7 +170,6 @@ class Phys(Part):
         self.ezsp.scanning.stop()
         node.stop_phy(SECOND)
         self.second = None
-        self.ezsp.duty_cycle.look()
         return {"status": Ember.SUCCESS}
 
     def multi_phy_set_radio_power(self, phy: int, power: int) -> Answer:
@@ -206,7 +200,7 @@ class Phys(Part):
             self.ezsp.scanning.stop()
             node.set_phy_channel(SECOND, wanted.page, wanted.number)
             self.second = wanted
-            self.ezsp.duty_cycle.look()
+            self.ezsp.duty_cycle.apply()
             self.channel_changed()
         return {"status": Ember.SUCCESS}
 

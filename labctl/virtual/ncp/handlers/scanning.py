@@ -65,11 +65,10 @@ class Scanning(Part):
 
     async def _run(self, scan: Any, channels: tuple[Channel, ...], duration: int) -> None:
         node = self.ezsp.network.node
-        idle = self.ezsp.hardware.phy_count > 1 and not self.ezsp.phys.runs_on(channels[0].band)
-        if node is not None and not idle:
+        if node is not None:
             await scan(node, channels, duration)
         else:
-            # A radio that listens and belongs to no network, or not yet to ours.
+            # Not on a network: a radio that listens and belongs to none.
             node = self._bare_node()
             node.power_on()
             try:
