@@ -29,6 +29,7 @@ from labctl.smart_energy.lab_ca import LabCertificateAuthority
 from labctl.virtual.air import Air, Radio
 from labctl.virtual.devices import Behaviour, Timings, VirtualDevice
 from labctl.virtual.ncp import Flash, VirtualEzspNcp
+from labctl.virtual.ncp import Identity as Firmware
 from labctl.virtual.propagation import Propagation
 
 START_S = 1_767_600_000
@@ -52,12 +53,14 @@ class PairingLab:
         loss: float = 0.0,
         suites: tuple[int, ...] = (2,),
         stick_suites: tuple[int, ...] = (),
+        ezsp: int = 13,
     ) -> None:
         self._loaded = loaded
         self._folder = folder
         self._seed = seed
         self._suites = suites
         self._stick_suites = stick_suites
+        self._ezsp = ezsp
         self.loop = asyncio.get_running_loop()
         self.bugs: list[dict[str, Any]] = []
         self.loop.set_exception_handler(lambda _, context: self.bugs.append(context))
@@ -107,6 +110,7 @@ class PairingLab:
             flash=Flash(self._folder / f"stick-{stick.replace(':', '')}.json"),
             rng=self.random(f"stick {self._life}"),
             cbke={suite: self.identity(suite, stick) for suite in self._stick_suites} or None,
+            identity=Firmware.speaking(self._ezsp),
         )
         self._port = await self.stick.listen()
 

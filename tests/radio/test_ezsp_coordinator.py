@@ -28,13 +28,14 @@ from labctl.radio.coordinator import (
 )
 from labctl.radio.ezsp import EzspCoordinator, EzspPort
 from labctl.radio.ezsp.addresses import MOST_STRANGERS, AddressBook
+from labctl.radio.ezsp.versions import KNOWN
 from labctl.secret import Secret
 from labctl.smart_energy.channels import Channel
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.air import Air
 from labctl.virtual.clock import run
 from labctl.virtual.ncp import Flash, Identity, VirtualEzspNcp
-from labctl.virtual.ncp.versions import NEWEST
+from labctl.virtual.ncp.versions import FIRMWARE, NEWEST
 from labctl.virtual.node import (
     Indication,
     JoinFailure,
@@ -127,6 +128,18 @@ class Lab:
             if beacons:
                 return await self.node.join(beacons[0], link_key=key.reveal())
         return JoinFailure.NO_BEACON
+
+    async def up(self, data: bytes) -> Status:
+        """The device sends, encrypted."""
+        return await self.node.send(
+            0x0000,
+            source_endpoint=1,
+            destination_endpoint=2,
+            profile_id=0x0109,
+            cluster_id=0x0702,
+            payload=data,
+            aps_secured=True,
+        )
 
     async def joined(self) -> None:
         await self.coordinator.install_link_key(DEVICE, KEY)
@@ -362,6 +375,35 @@ def test_packets_of_any_length_arrive_whole_in_both_directions(
         assert -80 < up.rssi_dbm < -20
         assert 0 < up.lqi <= 255
         assert not up.broadcast
+
+    in_the_lab(tmp_path, work, version)
+
+
+OTHER_VERSIONS = sorted(set(FIRMWARE) - set(VERSIONS))
+
+
+def test_no_version_is_accepted_that_is_not_tried_here() -> None:
+    assert {*VERSIONS, *OTHER_VERSIONS} == KNOWN
+
+
+@pytest.mark.parametrize("version", OTHER_VERSIONS)
+def test_versions_between_do_what_their_neighbours_do(tmp_path: Path, version: int) -> None:
+    data = random.Random(version).randbytes(300)
+
+    async def work(lab: Lab) -> None:
+        first = await lab.start()
+        assert first.protocol_version == version
+        await lab.joined()
+        second = await lab.restart()
+        assert (second.resumed, second.pan_id) == (True, first.pan_id)
+        assert await lab.coordinator.link_keys() == {DEVICE: KEY}
+        nwk = lab.node.state.nwk
+        await lab.coordinator.send(Outgoing(nwk, 2, 1, 0x0702, data, aps_encrypt=True))
+        assert [down.payload for down in lab.device.received] == [data]
+        assert await lab.up(data) is Status.SUCCESS
+        assert (await lab.host.packet(0x0702)).data == data
+        await lab.coordinator.erase_link_key(DEVICE)
+        assert await lab.coordinator.link_keys() == {}
 
     in_the_lab(tmp_path, work, version)
 
