@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 from labctl.config.inventory import Radio
-from labctl.config.resolved import DeviceUnderTest, LoadedRig
+from labctl.config.resolved import DeviceUnderTest, Interference, LoadedRig
 from labctl.config.virtual_file import VirtualBench as VirtualSection
 from labctl.errors import ConfigurationError
 from labctl.rig.assembly import behaviour, device_schedules, virtual_kind
@@ -14,6 +15,8 @@ from labctl.rig.authority import LabAuthority
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.bench import DeviceInTheRoom, StickInTheRoom, VirtualBench
 from labctl.virtual.devices import Kind
+from labctl.virtual.house import house_of
+from labctl.virtual.interference import Disturber, channel_hog, wifi_neighbour
 from labctl.virtual.ncp.hardware import Hardware
 from labctl.virtual.propagation import Propagation
 
@@ -42,9 +45,39 @@ def virtual_bench(
             exponent=environment.path_loss_exponent,
             shadowing_db=environment.shadowing_db,
             noise_dbm=environment.noise_floor_dbm,
+            house=None if loaded.place.house is None else house_of(loaded.place.house),
         ),
         devices=[_in_the_room(loaded, device, authority, foreign) for device in loaded.devices],
         now_us=now_us,
+        disturbers=[_disturber(each) for each in loaded.place.interference if each.busy > 0],
+    )
+
+
+def _disturber(source: Interference) -> Disturber:
+    times = {
+        "start_s": source.start_s,
+        "stop_s": math.inf if source.duration_s is None else source.start_s + source.duration_s,
+    }
+    if source.channel is None:
+        return wifi_neighbour(
+            source.name,
+            mhz=source.centre_khz / 1000,
+            duty=source.busy,
+            burst_s=source.burst_s,
+            level_dbm=source.tx_power_dbm,
+            position=source.position,
+            **times,
+        )
+    return channel_hog(
+        source.name,
+        page=source.channel.page,
+        channel=source.channel.number,
+        bandwidth_mhz=source.width_khz / 1000,
+        duty=source.busy,
+        burst_s=source.burst_s,
+        level_dbm=source.tx_power_dbm,
+        position=source.position,
+        **times,
     )
 
 

@@ -80,7 +80,7 @@ class Disturber:
 def wifi_neighbour(
     name: str,
     *,
-    channel: int,
+    mhz: float,
     duty: float,
     level_dbm: float,
     position: Position | None = None,
@@ -88,12 +88,10 @@ def wifi_neighbour(
     start_s: float = 0.0,
     stop_s: float = math.inf,
 ) -> Disturber:
-    """A Wi-Fi network of 20 MHz on `channel` 1 to 13 of 2.4 GHz; `ValueError` for any other."""
-    if not 1 <= channel <= 13:
-        raise ValueError(f"Wi-Fi has the channels 1 to 13 here, not {channel}")
+    """A Wi-Fi network of 20 MHz around its centre: 2412 MHz for channel 1, 2437 for 6."""
     return Disturber(
         name=name,
-        mhz=2407.0 + 5.0 * channel,
+        mhz=mhz,
         bandwidth_mhz=WIFI_BANDWIDTH_MHZ,
         duty=duty,
         burst_s=burst_s,
