@@ -186,6 +186,7 @@ NOT_SERVED_ATTRIBUTES: Final[Mapping[int, Mapping[int, str]]] = {
         0x0234: _PAYMENT_BASED,
         0x0236: _PAYMENT_BASED,
         0x0237: _PAYMENT_BASED,
+        0x0502: "what its values stand for is not public; 0x0500 tells where the point is",
     },
     0x0706: dict.fromkeys(range(0x0007), _FOR_THE_CLIENT),
     0x0707: dict.fromkeys(range(0x0008), "no auxiliary load switch has a label here"),

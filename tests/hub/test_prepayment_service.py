@@ -86,6 +86,7 @@ def test_what_days_cost_goes_with_what_they_used() -> None:
     assert number(service, 0x0532) == 7 * day
     assert number(service, 0x0542) == 31 * day
     assert number(service, 0x0503) == 826
+    assert not service.knows_attribute(0x0502)  # what its values stand for is not public
     assert value(PrepaymentService(electricity(None)), 0x051E) is None
 
 

@@ -19,7 +19,6 @@ from labctl.smart_energy.clusters.prepayment import DebtRecoveryFrequency, DebtR
 CREDIT_MODE = 0x0C94
 """Payment Control Configuration of a GB meter in credit mode."""
 _KWH = 0x00
-_SCALED_BY_10_TO_MINUS_5 = 0x0B
 _COST_FORMATTING = 0x80 | 6 << 3 | 5
 _U48_INVALID = 0xFFFF_FFFF_FFFF
 _MOST_TOP_UPS = 5
@@ -210,7 +209,6 @@ def _costs() -> Iterator[Attribute[PrepaymentState]]:
 
     yield priced("historical_cost_consumption_formatting", lambda s: _COST_FORMATTING)
     yield priced("consumption_unit_of_measurement", lambda s: _KWH)
-    yield priced("currency_scaling_factor", lambda s: _SCALED_BY_10_TO_MINUS_5)
     yield priced("currency", lambda s: CURRENCY_GBP)
     yield priced("historical_freeze_time", lambda s: 0)
     for back in range(9):
