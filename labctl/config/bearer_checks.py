@@ -24,6 +24,10 @@ _KITS = (
     "or BRD4197A with switch-coordinator firmware)"
 )
 _ZNP = "is a ZNP stick: ZNP knows neither channel pages nor a second PHY, so it is 2.4 GHz only"
+_SIDES = (
+    "a dual-band hub has a side on each band: the keys of 'hub' are for 2.4 GHz, those of "
+    "'sub_ghz' for 868 MHz"
+)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -101,12 +105,14 @@ class BearerCheck:
             )
 
     def _mend(self, radio: Radio, band: Band) -> str:
-        has = ", ".join([*radio.bands, band] if band is Band.MHZ_868 else [band, *radio.bands])
-        if radio.is_virtual:
-            return f"write 'bands: [{has}]' at the radio in {self.inventory_document.path}"
+        both = f"write 'bands: [{', '.join(Band)}]' at the radio in {self.inventory_document.path}"
         if band is Band.MHZ_868:
-            return f"{_RETAIL}; {_KITS}. A radio that can says so in its 'bands'"
-        return f"write 'band: {radio.bands[0]}', or use another radio"
+            retail = f"{_RETAIL}; {_KITS}. A radio that can says so in its 'bands'"
+            return both if radio.is_virtual else retail
+        if self._hub_band() is HubBand.DUAL:
+            return f"name it in hub.sub_ghz.radio, and in hub.radio one that has {band}"
+        mend = f"write 'band: {radio.bands[0]}'"
+        return f"{mend}, or {both}" if radio.is_virtual else f"{mend}, or use another radio"
 
     # -- the second bearer ------------------------------------------------------------------------
 
@@ -201,18 +207,20 @@ class BearerCheck:
         frequency: Channel | None,
         tx_power_dbm: int | None,
     ) -> Phy | None:
-        chosen = ChannelCheck(self.document, self.problems, place, band).resolve(
+        other = _SIDES
+        if self._hub_band() is not HubBand.DUAL:
+            wanted = Band.MHZ_868 if band is Band.GHZ_2_4 else Band.GHZ_2_4
+            other = f"write 'band: {wanted}', or a channel of {band}"
+        chosen = ChannelCheck(self.document, self.problems, place, band, other).resolve(
             page, channel, frequency
         )
-        if chosen is None:
-            return None
         power = DEFAULT_POWER_DBM[band] if tx_power_dbm is None else tx_power_dbm
         if band is Band.MHZ_868 and power > SUB_GHZ_MOST_DBM:
             self._error(
                 (*place, "tx_power_dbm"),
                 f"{power} dBm is over the limit on 868 MHz: {SUB_GHZ_MOST_DBM} dBm (25 mW)",
             )
-        return Phy(chosen, power)
+        return None if chosen is None else Phy(chosen, power)
 
     # -- airtime ----------------------------------------------------------------------------------
 

@@ -23,6 +23,8 @@ class ChannelCheck:
     problems: list[Problem]
     place: Place
     band: Band
+    other_band: str = ""
+    """What to do when the file asks for a channel of the other band."""
 
     def resolve(
         self, page: int | None, number: int | None, frequency: Channel | None
@@ -32,7 +34,8 @@ class ChannelCheck:
             return self._from_frequency(frequency, page, number)
         if page is not None and (page == 0) != (self.band is Band.GHZ_2_4):
             own = "page 0" if self.band is Band.GHZ_2_4 else "the pages 28 to 31"
-            self._problem("page", f"page {page} is not of {self.band}", f"{self.band} has {own}")
+            mend = self.other_band or f"{self.band} has {own}"
+            self._problem("page", f"page {page} is not of {self.band}", mend)
             return None
         if number is None:
             channel = DEFAULT_CHANNELS[self.band] if page is None else default_channel_of_page(page)
@@ -58,7 +61,7 @@ class ChannelCheck:
             self._problem(
                 "frequency",
                 f"{frequency} is not of {self.band}",
-                f"write 'band: {frequency.band}', or another frequency",
+                self.other_band or f"write a frequency of {self.band}",
             )
             return None
         return self._usable("frequency", frequency)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
 
 from labctl.config.fields import Name, Real, Strict, Whole, name, wrong
 from labctl.config.inventory import position
@@ -49,6 +56,7 @@ def _spot(value: Any) -> str | tuple[float, ...]:
 Spot = Annotated[
     str | tuple[float, float, float],
     PlainValidator(_spot),
+    PlainSerializer(lambda spot: spot if isinstance(spot, str) else list(spot)),
     WithJsonSchema(
         {
             "anyOf": [

@@ -6,9 +6,10 @@ import binascii
 from collections.abc import Iterable
 
 from labctl.config.document import Document, Place
-from labctl.config.inventory import LAB_CA, Certificate, Inventory
+from labctl.config.inventory import LAB_CA, Certificate, Driver, Inventory
 from labctl.config.problems import Problem
 from labctl.config.secrets import AnySource, FromFile, SecretReader, UnreadableSecret
+from labctl.events import Band
 from labctl.secret import Secret
 from labctl.smart_energy.certificates import CERTIFICATE_OCTETS, CertificateError
 from labctl.smart_energy.curves import CURVES
@@ -26,7 +27,7 @@ def check_inventory(
 
     Without a `reader`, references to secrets are not followed; codes in place are still checked.
     """
-    problems = list(_clashing_addresses(inventory, document))
+    problems = [*_clashing_addresses(inventory, document), *_bands(inventory, document)]
     for name, device in inventory.devices.items():
         if device.install_code is not None and (
             reader is not None or isinstance(device.install_code, Secret)
@@ -61,6 +62,25 @@ def _clashing_addresses(inventory: Inventory, document: Document) -> Iterable[Pr
                 "every radio and device has its own: compare with the labels",
             )
         owners.setdefault(eui64, name)
+
+
+def _bands(inventory: Inventory, document: Document) -> Iterable[Problem]:
+    for name, radio in inventory.radios.items():
+        if radio.driver is Driver.ZNP and radio.bands != (Band.GHZ_2_4,):
+            yield document.problem(
+                ("radios", name, "bands"),
+                f"{name!r} is a ZNP stick: ZNP knows neither channel pages nor a second PHY, so it "
+                "is 2.4 GHz only",
+                "remove this key",
+            )
+    for name, device in inventory.devices.items():
+        wish = device.virtual.prefers if device.virtual else None
+        if wish is not None and wish not in device.known_bands:
+            yield document.problem(
+                ("devices", name, "virtual", "prefers"),
+                f"{name!r} prefers {wish}, and can only join on {device.known_bands[0]}",
+                f"write 'bands: [{', '.join(Band)}]' below {name!r} if it has both",
+            )
 
 
 def read_install_code(

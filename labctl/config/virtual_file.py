@@ -48,7 +48,7 @@ class Interferer(Strict):
     """`sub-ghz`: instead of page and channel, `868.45 MHz`."""
     tx_power_dbm: Annotated[int, Whole(-40, 36)] | None = None
     """Transmit power in dBm. Default: `wifi` 18, `sub-ghz` 14."""
-    busy_percent: Annotated[float, Real(0, 100)] = 30.0
+    busy_percent: Annotated[float, Real(0.01, 100)] = 30.0
     """Share of the time that it transmits."""
     burst_ms: Annotated[float, Real(0.1, 10_000)] | None = None
     """How long one transmission is, ms. Default: `wifi` 1.5, `sub-ghz` 50."""

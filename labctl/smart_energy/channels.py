@@ -38,6 +38,7 @@ _GB_MOST = {0: 26, 28: 26, 29: 34, 30: 48, 31: 12}
 _UNITS_KHZ = {"khz": Fraction(1), "mhz": Fraction(1000), "ghz": Fraction(1_000_000)}
 _FREQUENCY = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([kmg]hz)\s*", re.IGNORECASE)
 _PAIR = re.compile(r"page\s+(\d{1,3}),?\s+channel\s+(\d{1,3})", re.IGNORECASE)
+_WITH_PAIR = re.compile(r"([^()]+?)\s*(?:\(([^()]*)\))?")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -102,21 +103,16 @@ class Channel:
 
         Raises `ValueError` with a sentence for the person who wrote it.
         """
-        frequency, _, pair = text.strip().removesuffix(")").partition("(")
-        if not pair and frequency.lower().startswith("page"):
-            frequency, pair = "", frequency
-        channels: set[Channel] = set()
-        if frequency.strip():
-            channels.add(cls.from_frequency_khz(parse_frequency_khz(frequency)))
-        if pair:
-            found = _PAIR.fullmatch(pair.strip())
-            if found is None:
-                raise ValueError(f"{pair!r} is not a channel: write 'page 28, channel 26'")
-            channels.add(cls(int(found[1]), int(found[2])))
-        if len(channels) != 1:
-            what = "its frequency is another channel's" if channels else "nothing is written"
-            raise ValueError(f"{text!r} is not a channel: {what}")
-        return channels.pop()
+        alone = _PAIR.fullmatch(text.strip())
+        if alone:
+            return cls(int(alone[1]), int(alone[2]))
+        found = _WITH_PAIR.fullmatch(text.strip())
+        channel = cls.from_frequency_khz(parse_frequency_khz(found[1] if found else text))
+        if found and found[2] is not None:
+            pair = _PAIR.fullmatch(found[2].strip())
+            if pair is None or (channel.page, channel.number) != (int(pair[1]), int(pair[2])):
+                raise ValueError(f"{text.strip()!r} is not a channel: {channel} is")
+        return channel
 
     @property
     def band(self) -> Band:

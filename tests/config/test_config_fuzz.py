@@ -13,6 +13,7 @@ from labctl.config.loading import Checked, inspect_inventory, inspect_rig
 
 PROJECT = Path(__file__).parents[2]
 RIG = (PROJECT / "rigs" / "virtual.yaml").read_text()
+RIGS = [path.read_text() for path in sorted((PROJECT / "rigs").glob("virtual*.yaml"))]
 INVENTORY = (PROJECT / "inventory.yaml").read_text()
 SNIPPETS = (
     *("{", "}", "[", "]", ":", ": ", "- ", "#", "&a ", "*a", "!!int ", "<<: ", "'", '"', "|\n"),
@@ -57,7 +58,7 @@ def spoiled(text: str, seed: int) -> str:
 @pytest.mark.parametrize("seed", range(150))
 def test_a_spoiled_rig_file_gives_problems(seed: int, tmp_path: Path) -> None:
     (tmp_path / "inventory.yaml").write_text(INVENTORY)
-    text = spoiled(RIG, seed)
+    text = spoiled(RIGS[seed % len(RIGS)], seed)
     path = tmp_path / "rig.yaml"
     path.write_text(text, encoding="utf-8")
     sound(inspect_rig(path), text, INVENTORY)
