@@ -50,7 +50,7 @@ class Connection(EZSP):
         try:
             values, _ = t.deserialize_dict(data[_HEADER_OCTETS:], layout)
         except (ValueError, TypeError, AttributeError) as error:
-            _LOGGER.warning("a %s of the NCP cannot be read: %s", name, type(error).__name__)
+            _LOGGER.warning("%s of the NCP cannot be read: %s", name, type(error).__name__)
             return
         self._called_back(name, list(values.values()))
 

@@ -93,8 +93,6 @@ class Reassembler:
         self._forget_silent(now_s)
         message = self._messages.get(key)
         if message is None or self._is_of_another(message, index, count, data):
-            if index >= self._window or (index == 0 and count == 0):
-                return Taken()  # its first window was never here, or is forgotten
             message = _Message(now_s)
         if not self._accept(message, index, count, data):
             return Taken()
@@ -114,8 +112,9 @@ class Reassembler:
     def _accept(self, message: _Message, index: int, count: int, data: bytes) -> bool:
         """Put the block where it belongs. False when it belongs nowhere.
 
-        Late copies of blocks before the window are dropped: acknowledging them would set bits for
-        the window that the sender is at now.
+        So it is with a block of a message whose first window was never here, or is forgotten. And
+        with late copies of blocks before the window: their acknowledgement would set bits for the
+        window that the sender is at now.
         """
         if index == 0:
             if any(known >= count for known in message.blocks):
