@@ -15,6 +15,7 @@ from labctl.rig.authority import LabAuthority
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.bench import DeviceInTheRoom, StickInTheRoom, VirtualBench
 from labctl.virtual.devices import Kind
+from labctl.virtual.devices.bands import Bands
 from labctl.virtual.house import house_of
 from labctl.virtual.interference import Disturber, channel_hog, wifi_neighbour
 from labctl.virtual.ncp.hardware import Hardware
@@ -118,6 +119,7 @@ def _in_the_room(
         install_code=device.install_code,
         identities={suite: issuer.identity(suite, subject) for suite in virtual.suites},
         position=loaded.place.devices[device.name],
+        bands=Bands.of(device.bands, device.prefers),
         behaviour=behaviour(virtual.behaviour),
         schedules=device_schedules(loaded, device),
     )

@@ -18,6 +18,7 @@ from labctl.smart_energy.identity import Identity
 from labctl.smart_energy.install_code import InstallCode
 from labctl.virtual.air import Air
 from labctl.virtual.devices import Behaviour, ReadSchedule, VirtualDevice
+from labctl.virtual.devices.bands import ONLY_2_4_GHZ, Bands
 from labctl.virtual.frames.tap import TapWriter
 from labctl.virtual.interference import Disturber
 from labctl.virtual.ncp import Flash, VirtualEzspNcp
@@ -36,6 +37,7 @@ class DeviceInTheRoom:
     install_code: InstallCode
     identities: Mapping[int, Identity]
     position: tuple[float, float, float]
+    bands: Bands = ONLY_2_4_GHZ
     behaviour: Behaviour
     schedules: Sequence[ReadSchedule] | None
     """None: what its kind reads."""
@@ -114,6 +116,7 @@ class VirtualBench:
             rng=self._random(device.name),
             flash=self._folder / f"{device.name}.json",
             position=device.position,
+            bands=device.bands,
             behaviour=device.behaviour,
             schedules=device.schedules,
         )

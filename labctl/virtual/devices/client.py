@@ -13,6 +13,7 @@ from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.identity import Identity
 from labctl.virtual.devices import zcl
 from labctl.virtual.devices.application import Application, Surroundings
+from labctl.virtual.devices.bands import Bands
 from labctl.virtual.devices.behaviour import Behaviour, LifeStep
 from labctl.virtual.devices.commissioning import Commissioning, is_member
 from labctl.virtual.devices.flash import Flash, Memory
@@ -70,6 +71,7 @@ class Body:
     link_key: Secret
     """Of its install code."""
     behaviour: Behaviour
+    bands: Bands
     schedules: Sequence[ReadSchedule]
     timings: Timings
     rng: random.Random
@@ -156,7 +158,7 @@ class Client(NodeListener):
         self.port.on_key_frame = self._key_frame
         self.port.on_secured = self._key_answers.heard_secured
         self._commissioning = Commissioning(
-            node, rng, t, behaviour, _preconfigured(body), saw, self._reached
+            node, rng, t, behaviour, _preconfigured(body), saw, body.bands, self._reached
         )
         self._registration = Registration(
             node, self.port, ENDPOINT, t, saw, self._establish, self._profile.binds

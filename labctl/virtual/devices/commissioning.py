@@ -9,12 +9,19 @@ from dataclasses import dataclass, replace
 
 from labctl.secret import Secret
 from labctl.smart_energy.eui64 import Eui64
+from labctl.virtual.devices.bands import (
+    ONLY_2_4_GHZ,
+    PRACTICABLE_DB,
+    Bands,
+    PageAndChannel,
+    band_of,
+    margin_db,
+)
 from labctl.virtual.devices.behaviour import Behaviour, LifeStep
 from labctl.virtual.devices.observations import Observations, What
 from labctl.virtual.devices.settings import Timings
 from labctl.virtual.node import Beacon, JoinFailure, Node
 
-CHANNELS_2_4_GHZ = tuple(range(11, 27))
 _ZIGBEE_PRO = 2
 
 
@@ -28,6 +35,7 @@ class Commissioning:
     behaviour: Behaviour
     link_key: Secret
     saw: Observations
+    bands: Bands = ONLY_2_4_GHZ
     reached: Callable[[LifeStep], None] = lambda _step: None
 
     async def join(self) -> None:
@@ -64,19 +72,28 @@ class Commissioning:
         return open_for_us and beacon.end_device_capacity and beacon.stack_profile == _ZIGBEE_PRO
 
     async def _scan(self) -> list[Beacon]:
-        """The best beacon of each network that may be joined, strongest first."""
-        heard: list[Beacon] = []
+        """The best beacon of each network that may be joined, strongest first.
+
+        The bands are looked at in the device's order; where one reaches well, the next is not.
+        """
+        anything = False
         for attempt in range(self.timings.scan_attempts):
             if attempt:
                 await asyncio.sleep(self.timings.scan_attempt_gap_s)
-            heard = await self.node.active_scan(CHANNELS_2_4_GHZ, self.timings.scan_duration)
-            suitable = [beacon for beacon in heard if self._suits(beacon)]
+            suitable: list[Beacon] = []
+            for band in self.bands.order:
+                heard = await self.node.active_scan(self.bands.channels_of(band))
+                anything = anything or bool(heard)
+                fit = [beacon for beacon in heard if self._suits(beacon)]
+                suitable += fit
+                if any(margin_db(beacon) >= PRACTICABLE_DB for beacon in fit):
+                    break
             if suitable:
-                best: dict[tuple[Eui64, int], Beacon] = {}
-                for beacon in sorted(suitable, key=lambda b: b.lqi, reverse=True):
-                    best.setdefault((beacon.extended_pan_id, beacon.pan_id), beacon)
+                best: dict[tuple[Eui64, int, int], Beacon] = {}
+                for beacon in sorted(suitable, key=margin_db, reverse=True):
+                    best.setdefault((beacon.extended_pan_id, beacon.pan_id, beacon.page), beacon)
                 return list(best.values())
-        failure = JoinFailure.NOT_PERMITTED if heard else JoinFailure.NO_BEACON
+        failure = JoinFailure.NOT_PERMITTED if anything else JoinFailure.NO_BEACON
         self.saw.note(What.JOIN_FAILED, failure.value)
         return []
 
@@ -97,7 +114,11 @@ class Commissioning:
                     key_timeout_s=self.timings.network_key_timeout_s,
                 )
                 if failure is None:
-                    self.saw.note(What.JOINED, f"channel {beacon.channel}")
+                    self.saw.note(
+                        What.JOINED,
+                        f"channel {beacon.channel}"
+                        + (f" on page {beacon.page}" if beacon.page else ""),
+                    )
                     self.reached(LifeStep.JOINED)
                     return True
                 self.saw.note(What.JOIN_FAILED, failure.value)
@@ -109,15 +130,23 @@ class Commissioning:
         for attempt in range(self.timings.rejoin_rounds):
             if attempt:
                 await asyncio.sleep(self.timings.scan_attempt_gap_s)
-            own = (self.node.state.channel,)
+            own = ((self.node.state.page, self.node.state.channel),)
             if await self._rejoin(own, secured=True) is None:
                 return True
-        failure = await self._rejoin(CHANNELS_2_4_GHZ, secured=True)
+        everywhere = self._everywhere()
+        failure = await self._rejoin(everywhere, secured=True)
         if failure is JoinFailure.NO_BEACON or not authorised:
             return False
-        return failure is None or await self._rejoin(CHANNELS_2_4_GHZ, secured=False) is None
+        return failure is None or await self._rejoin(everywhere, secured=False) is None
 
-    async def _rejoin(self, channels: Sequence[int], *, secured: bool) -> JoinFailure | None:
+    def _everywhere(self) -> list[PageAndChannel]:
+        """All channels, those of the band that the network was on first."""
+        last = band_of(self.node.state.page)
+        return sorted(self.bands.channels, key=lambda each: band_of(each[0]) is not last)
+
+    async def _rejoin(
+        self, channels: Sequence[PageAndChannel], *, secured: bool
+    ) -> JoinFailure | None:
         if not is_member(self.node):
             return JoinFailure.NO_BEACON
         failure = await self.node.rejoin(

@@ -13,6 +13,7 @@ from labctl.smart_energy.identity import Identity
 from labctl.smart_energy.install_code import InstallCode
 from labctl.virtual.air import Air
 from labctl.virtual.devices.application import Application
+from labctl.virtual.devices.bands import Bands
 from labctl.virtual.devices.behaviour import Behaviour
 from labctl.virtual.devices.client import Body, Client
 from labctl.virtual.devices.flash import Flash, Memory
@@ -49,6 +50,7 @@ class VirtualDevice:
         flash: Path | None = None,
         position: tuple[float, float, float] = (0.0, 0.0, 0.0),
         tx_power_dbm: int = 8,
+        bands: Bands | None = None,
         behaviour: Behaviour | None = None,
         schedules: Sequence[ReadSchedule] | None = None,
         timings: Timings | None = None,
@@ -79,6 +81,7 @@ class VirtualDevice:
             identities=dict(identities),
             link_key=install_code.link_key(),
             behaviour=behaviour or Behaviour(),
+            bands=bands or Bands(),
             schedules=tuple(DEFAULT_SCHEDULES[self.kind] if schedules is None else schedules),
             timings=timings or Timings(),
             rng=rng,

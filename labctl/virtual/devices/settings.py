@@ -56,7 +56,6 @@ class Timings:
     """Delays, retries and give-ups; s unless the name says otherwise."""
 
     # Commissioning (Smart Energy 1.4a 5.4.1)
-    scan_duration: int = 3  # exponent: (2^n + 1) x 15.36 ms a channel
     scan_attempts: int = 3
     scan_attempt_gap_s: float = 1.0
     rescan_s: float = 60.0
