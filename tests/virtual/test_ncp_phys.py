@@ -17,11 +17,13 @@ import bellows.types as t
 import pytest
 import zigpy.config as zc
 from bellows.ezsp import EZSP
-from bellows.zigbee.application import ControllerApplication
-from ncp_support import connected, fast, stick
+from ncp_support import RawHost, connected, fast, stick
 from node_pair import CLEAN
 from test_ncp_bellows import Hub, configuration
+from test_ncp_network import CAD, ENCRYPTED, KEY, RETRY, Device, aps, arm, hub, unicast
+from test_ncp_network import OTHER as OTHER_DEVICE
 
+from labctl.smart_energy.airtime import DutyCycleState
 from labctl.smart_energy.channels import (
     SE_SUB_GHZ_MASKS,
     Channel,
@@ -40,6 +42,7 @@ from labctl.virtual.ncp import (
     VirtualEzspNcp,
 )
 from labctl.virtual.ncp.status import Ember
+from labctl.virtual.node import Status
 
 SUB_GHZ = Channel(28, 26)
 OTHER = Channel(30, 35)
@@ -47,6 +50,7 @@ NATIVE = Channel(0, 20)
 NETWORK_KEY = bytes(range(0x30, 0x40))
 GET_CURRENT, HANDLER, SET_LIMITS, GET_LIMITS, GET_STATE = 0x4C, 0x4D, 0x40, 0x4B, 0x35
 OK = t.EmberStatus.SUCCESS
+SMART_ENERGY, HOME_AUTOMATION = 0x0A00, 0x0B84  # initial security
 
 
 @asynccontextmanager
@@ -66,10 +70,12 @@ async def host(port: int) -> AsyncIterator[EZSP]:
         await ezsp.disconnect()
 
 
-async def form(ezsp: EZSP, channel: Channel, power: int = 8) -> None:
+async def form(
+    ezsp: EZSP, channel: Channel, power: int = 8, *, bitmask: int = SMART_ENERGY
+) -> None:
     state = t.EmberInitialSecurityState(
-        bitmask=t.EmberInitialSecurityBitmask(0x0A00),
-        preconfiguredKey=t.KeyData(bytes(16)),
+        bitmask=t.EmberInitialSecurityBitmask(bitmask),
+        preconfiguredKey=t.KeyData(bytes(16 if bitmask == SMART_ENERGY else range(16))),
         networkKey=t.KeyData(NETWORK_KEY),
         networkKeySequenceNumber=0,
         preconfiguredTrustCenterEui64=t.EUI64.convert("00:00:00:00:00:00:00:00"),
@@ -154,29 +160,19 @@ def test_a_network_is_formed_and_resumed_on_a_sub_ghz_channel(channel: Channel) 
     fast(main)
 
 
-def test_bellows_starts_on_a_sub_ghz_network_as_it_is() -> None:
+def test_bellows_runs_a_sub_ghz_network_as_it_is() -> None:
     async def main() -> None:
         async with stick(hardware=SUB_GHZ_KIT) as (_, port):
             app = Hub(configuration(port))
             await app.connect()
-            await form(app._ezsp, SUB_GHZ)
-            # without a link key of the trust centre, which a Smart Energy one does not have, the
-            # unmodified application goes no further; its driver is what is looked at here
-            app.load_network_info = lambda **_: network_info(app)  # type: ignore[method-assign]
+            await form(app._ezsp, SUB_GHZ, bitmask=HOME_AUTOMATION)
             await app.initialize()
             assert app.state.network_info.channel == SUB_GHZ.ember_byte
+            assert app.state.network_info.channel_mask == SUB_GHZ.mask
             await asyncio.sleep(60)
             assert app.lost == []
             assert app._watchdog_failures == 0
             await app.shutdown()
-
-    async def network_info(app: ControllerApplication) -> None:
-        (ieee,) = await app._ezsp.getEui64()
-        _, _, parameters = await app._ezsp.getNetworkParameters()
-        app.state.node_info.ieee = ieee
-        app.state.node_info.nwk = t.NWK(0)
-        app.state.network_info.channel = parameters.radioChannel
-        app.state.network_info.channel_mask = t.Channels(parameters.channels)
 
     fast(main)
 
@@ -487,3 +483,146 @@ def test_limits_are_the_pages_own_until_they_are_set() -> None:
             assert await raw.command(GET_LIMITS) == b"\x00" + struct.pack("<HHH", 150, 208, 250)
 
     fast(main)
+
+
+async def joined(raw: RawHost, device: Device, channel: Channel, index: int = 0) -> None:
+    """Let a device with a key of its own in over this channel."""
+    await arm(raw, device.node.state.eui64, index=index)
+    (beacon, *_) = await device.node.active_scan([(channel.page, channel.number)])
+    assert await device.node.join(beacon, link_key=KEY) is None
+    await asyncio.sleep(2)
+
+
+def child_data(answer: bytes) -> tuple[int, Eui64, int, int]:
+    """Status, address, short address and PHY of getChildData."""
+    status, eui64, _, nwk, phy = struct.unpack_from("<B8sBHB", answer)
+    return status, Eui64.from_little_endian(eui64), nwk, phy
+
+
+@pytest.mark.parametrize("sleepy", [False, True], ids=["awake", "sleepy"])
+def test_children_of_both_phys_are_served_and_known_by_their_phy(sleepy: bool) -> None:
+    async def main() -> None:
+        air = Air(rng=random.Random(1), propagation=CLEAN)
+        async with stick(hardware=SWITCH_COORDINATOR, air=air) as (_, port), connected(port) as raw:
+            await hub(raw)
+            start = struct.pack("<BBBbB", 1, SUB_GHZ.page, SUB_GHZ.offset, 14, 0)
+            assert await raw.command(0xF8, start) == b"\x00"
+            near, far = Device(air, CAD), Device(air, OTHER_DEVICE, rx_on=not sleepy)
+            await joined(raw, near, NATIVE)
+            await joined(raw, far, SUB_GHZ, index=1)
+            assert child_data(await raw.command(0x4A, b"\x00")) == (0, CAD, near.nwk, 0)
+            assert child_data(await raw.command(0x4A, b"\x01")) == (0, OTHER_DEVICE, far.nwk, 1)
+            raw.callbacks.clear()
+            for device in (near, far):
+                assert await device.send(b"question") is Status.SUCCESS
+                parameters = await raw.callback(0x45)
+                assert parameters.endswith(b"\x08question")
+                frame = aps(ENCRYPTED | RETRY)
+                assert (await raw.command(0x34, unicast(device.nwk, frame, b"answer")))[0] == 0
+                sent = await raw.callback(0x3F)
+                assert sent[3 + 11 + 1] == 0, "delivered"
+                assert device.heard.data[-1].payload == b"answer"
+            # a rejoin over the other band moves the child to the other PHY
+            assert await raw.command(0xF9, b"\x01") == b"\x00"
+            assert await far.node.rejoin(secured=True, channels=[(0, 20)]) is None
+            await asyncio.sleep(2)
+            assert child_data(await raw.command(0x4A, b"\x01")) == (0, OTHER_DEVICE, far.nwk, 0)
+            near.off()
+            far.off()
+
+    fast(main)
+
+
+def test_a_child_keeps_its_phy_over_a_reset_and_is_deaf_until_the_phy_is_started() -> None:
+    async def main() -> None:
+        air = Air(rng=random.Random(1), propagation=CLEAN)
+        async with stick(hardware=SWITCH_COORDINATOR, air=air) as (_, port), connected(port) as raw:
+            await hub(raw)
+            start = struct.pack("<BBBbB", 1, SUB_GHZ.page, SUB_GHZ.offset, 14, 0)
+            assert await raw.command(0xF8, start) == b"\x00"
+            device = Device(air, CAD)
+            await joined(raw, device, SUB_GHZ)
+            await raw.start()
+            await raw.add_endpoint(1, 0x0702)
+            assert await raw.command(0x17, b"\x00\x00") == b"\x00"
+            assert child_data(await raw.command(0x4A, b"\x00")) == (0, CAD, device.nwk, 1)
+            assert await device.send(b"lost") is not Status.SUCCESS
+            assert await raw.command(0xF8, start) == b"\x00"
+            raw.callbacks.clear()
+            assert await device.send(b"heard") is Status.SUCCESS
+            assert (await raw.callback(0x45)).endswith(b"\x05heard")
+            device.off()
+
+    fast(main)
+
+
+def consumed(answer: bytes) -> list[tuple[int, int]]:
+    """Node and 0.01 % of each entry of getCurrentDutyCycle."""
+    assert len(answer) == 1 + 134
+    assert answer[0] == 0
+    return [struct.unpack_from("<HH", answer, 2 + 4 * index) for index in range(answer[1])]
+
+
+def test_what_was_sent_is_counted_and_the_states_are_told() -> None:
+    async def main() -> None:
+        air = Air(rng=random.Random(1), propagation=CLEAN)
+        async with stick(hardware=SUB_GHZ_KIT, air=air) as (ncp, port), connected(port) as raw:
+            await raw.start()
+            await raw.add_endpoint(1, 0x0702)
+            await raw.form(channel=SUB_GHZ.ember_byte)
+            assert await raw.command(GET_STATE) == bytes([0, DutyCycleState.NORMAL])
+            device = Device(air, CAD)
+            await joined(raw, device, SUB_GHZ)
+            assert await raw.command(SET_LIMITS, struct.pack("<HHH", 2, 4, 8)) == b"\x00"
+            raw.callbacks.clear()
+            told: list[tuple[int, int]] = []
+            for _ in range(400):
+                refused = (await raw.command(0x34, unicast(device.nwk, aps(RETRY), bytes(80))))[0]
+                assert refused == 0
+                await asyncio.sleep(0.5)
+                told += states(raw)
+                if told and told[-1][0] == DutyCycleState.SUSPENDED:
+                    break
+            assert [state for state, _ in told] == [2, 3, 4]
+            # as much as the limit says had been used; the last one is never reached
+            assert [used for _, used in told] == [2, 4, 7]
+            node = ncp.firmware.network.node
+            assert node is not None
+            assert node.sent_airtime_us(0) // 360_000 == 7
+            assert await raw.command(GET_STATE) == bytes([0, DutyCycleState.SUSPENDED])
+            (own, child, nobody) = consumed(await raw.command(GET_CURRENT, b"\x03"))
+            assert own == (0x0000, 7)
+            assert child[0] == device.nwk
+            assert child[1] == node.heard_airtime_us(0)[device.nwk] // 360_000 > 0
+            assert nobody == (0xFFFF, 0)
+            # all is silent now
+            before = node.sent_airtime_us(0)
+            raw.callbacks.clear()
+            assert (await raw.command(0x34, unicast(device.nwk, aps(RETRY), b"x")))[0] == 0
+            assert (await raw.callback(0x3F, 60))[3 + 11 + 1] == Ember.DELIVERY_FAILED
+            assert node.sent_airtime_us(0) == before
+            # the hour goes by, and the account is empty again
+            raw.callbacks.clear()
+            await asyncio.sleep(4000)
+            assert [state for state, _ in states(raw)][-1] == DutyCycleState.NORMAL
+            assert consumed(await raw.command(GET_CURRENT, b"\x01")) == [(0x0000, 0)]
+            assert await raw.command(GET_CURRENT, b"\x22") == bytes([Ember.BAD_ARGUMENT]) + bytes(
+                134
+            )
+            device.off()
+
+    fast(main)
+
+
+def states(raw: RawHost) -> list[tuple[int, int]]:
+    """State and the hub's own consumption of each dutyCycleHandler so far, which are taken."""
+    found = []
+    for entry in [entry for entry in raw.callbacks if entry[1] == HANDLER]:
+        raw.callbacks.remove(entry)
+        page, channel, state, number, again, node, used = struct.unpack_from("<BBBBHHH", entry[2])
+        assert (page, channel) == (SUB_GHZ.page, SUB_GHZ.offset)
+        assert number == again
+        assert node == 0x0000
+        assert len(entry[2]) == 6 + 4 * number
+        found.append((state, used))
+    return found
