@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from labctl.virtual.frames.security import (
 from labctl.virtual.stack.aps_commands import ApsCommands
 from labctl.virtual.stack.aps_security import ApsSecurity
 from labctl.virtual.stack.fragments import Reassembler
+from labctl.virtual.stack.indirect import PERSISTENCE_S
 from labctl.virtual.stack.nwk import MAX_PAYLOAD, NoRoute
 from labctl.virtual.stack.polling import EXPECTANT_S
 from labctl.virtual.stack.state import LinkKey
@@ -29,9 +29,22 @@ if TYPE_CHECKING:
 
 ACK_WAIT_S = 1.6  # apscAckWaitDuration: 50 ms for each of 2 × 15 hops, and 100 ms
 MAX_RETRIES = 3  # apscMaxFrameRetries
-DUPLICATE_S = 10.0
-"""How long a counter is remembered: longer than any sender repeats (also to sleeping devices,
-where 7.68 s go by before each repetition), and refreshed by each copy."""
+SENDING_S = 0.4
+"""What a repetition may take from being due to being heard: a MAC with all its retries."""
+
+DUPLICATE_S = MAX_RETRIES * (ACK_WAIT_S + SENDING_S)
+"""How long a counter is remembered: as long as whoever sends by the rules may repeat it, also when
+all repetitions but the last are lost (R22 2.2.8.4.2: frames sent by this specification and received
+more than once are delivered once)."""
+
+SLEEPER_DUPLICATE_S = MAX_RETRIES * (ACK_WAIT_S + PERSISTENCE_S)
+"""The same for a sleeping receiver: before each repetition a frame may wait to be fetched."""
+
+REMEMBERED = 128
+"""Counters remembered of one sender: half of those that there are. When as many others have come
+since, an equal one is a new message: a sender of 200 a second has used all 256 after 1.3 s. (The
+least that R22 asks for is a table of one entry, apscMinDuplicateRejectionTableSize; real stacks
+have 8 to 64 for all senders together.)"""
 
 Confirm = Callable[[Status], None]
 
@@ -88,8 +101,9 @@ class Aps:
         self._commands = ApsCommands(node)
         self._pending: dict[int, Outgoing] = {}
         self._others: set[Outgoing] = set()  # under way, but nobody acknowledges them
-        self._seen: dict[tuple[int, int], float] = {}
-        self._seen_order: deque[tuple[float, tuple[int, int]]] = deque()
+        # Of each sender its counters, the latest last, and until when each is remembered.
+        self._seen: dict[int, dict[int, float]] = {}
+        self._duplicate_s = DUPLICATE_S if node.rx_on_when_idle else SLEEPER_DUPLICATE_S
         self._reassembler = Reassembler(self.loop)
 
     def close(self) -> None:
@@ -304,17 +318,29 @@ class Aps:
         node.indicate(indication)
 
     def _is_copy(self, key: tuple[int, int]) -> bool:
+        """Whether this sender's message has been delivered already; it is remembered anew."""
+        source, counter = key
         now = self.loop.time()
-        order = self._seen_order
-        while order and order[0][0] <= now:
-            expiry, old = order.popleft()
-            if self._seen.get(old) == expiry:
-                del self._seen[old]
-        copy = key in self._seen
-        expiry = now + DUPLICATE_S
-        self._seen[key] = expiry
-        order.append((expiry, key))
-        return copy
+        seen = self._seen.get(source)
+        if seen is None:
+            self._forget_silent(now)
+            seen = self._seen[source] = {}
+        expiry = seen.pop(counter, -1.0)
+        seen[counter] = now + self._duplicate_s
+        if len(seen) > REMEMBERED:
+            del seen[next(iter(seen))]
+        return expiry > now
+
+    def _was_delivered(self, key: tuple[int, int]) -> bool:
+        source, counter = key
+        return self._seen.get(source, {}).get(counter, -1.0) > self.loop.time()
+
+    def _forget_silent(self, now: float) -> None:
+        """Forget the senders that none is remembered of any more."""
+        for source in [
+            each for each, seen in self._seen.items() if next(reversed(seen.values())) <= now
+        ]:
+            del self._seen[source]
 
     def _fragment(self, key: tuple[int, int], frame: ApsFrame, indication: Indication) -> None:
         first = frame.fragmentation == Fragmentation.FIRST
@@ -323,7 +349,7 @@ class Aps:
         if not self.node.reassemble:
             self.node.indicate(block)
             return
-        if key in self._seen:  # complete; the last acknowledgement was lost
+        if self._was_delivered(key):  # complete; the last acknowledgement was lost
             self._is_copy(key)
             self._acknowledge(block, index)
             return
