@@ -180,6 +180,7 @@ class FakeDevice:
         self.eui64 = logged.eui64
         self.link_key = logged.link_key
         self.nwk = nwk
+        self.bearer = 0
         self.answers: list[Outgoing] = []
         self.identities = IDENTITIES[logged.eui64]
         self.machine: KeyEstablishment | None = None
@@ -256,6 +257,7 @@ class FakeDevice:
                 lqi=200,
                 rssi_dbm=-60,
                 aps_counter=self._counter,
+                bearer=self.bearer,
             )
         )
 
@@ -432,8 +434,8 @@ def with_hub(
         shown = meters()
         hub = Hub(
             HubSettings(
-                network=NETWORK,
-                **{"devices": devices, "access": ACCESS, "bearers": SILENT} | settings,
+                **{"network": NETWORK, "devices": devices, "access": ACCESS, "bearers": SILENT}
+                | settings,
             ),
             coordinator,
             bus,
