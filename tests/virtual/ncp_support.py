@@ -81,9 +81,13 @@ class FrameReader:
 
 
 class RawHost:
-    """Speaks EZSP 13 over TCP, one command at a time."""
+    """Speaks one version of EZSP over TCP, one command at a time."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, version: int = 13
+    ) -> None:
+        self.version = version
+        self.ok = b"\x00" if version < 14 else bytes(4)
         self._reader = reader
         self._writer = writer
         self._frames = FrameReader()
@@ -147,11 +151,15 @@ class RawHost:
 
     async def refused(self, frame_id: int, parameters: bytes = b"") -> int:
         """The reason in invalidCommand."""
+        (reason,) = await self.refused_with(frame_id, parameters)
+        return reason
+
+    async def refused_with(self, frame_id: int, parameters: bytes = b"") -> bytes:
+        """The reason in invalidCommand, as long as this version has it."""
         sequence, self.sequence = self.sequence, (self.sequence + 1) % 256
         body = await self.exchange(struct.pack("<BBBH", sequence, 0, 1, frame_id) + parameters)
         assert body[:5] == bytes([sequence, 0x80, 0x01, 0x58, 0x00]), body.hex()
-        (reason,) = body[5:]
-        return reason
+        return body[5:]
 
     async def callback(self, frame_id: int, seconds: float = 20.0) -> bytes:
         """The parameters of the next callback of this kind; others before it are dropped."""
@@ -171,26 +179,28 @@ class RawHost:
         """Reset, agree on the version, configure as a Smart Energy hub does."""
         await self.reset()
         self.sequence = 0
-        assert (await self.exchange(bytes([0, 0, 0, 4])))[:4] == bytes([0, 0x80, 0, 13])
-        assert (await self.command(0x0000, b"\x0d"))[0] == 13
+        version = bytes([self.version])
+        assert (await self.exchange(bytes([0, 0, 0, 4])))[:4] == bytes([0, 0x80, 0]) + version
+        assert (await self.command(0x0000, version))[:1] == version
         for config_id, value in ((0x0C, 2), (0x1E, keys), (0x2A, zdo_flags), (0x05, 16)):
-            assert await self.command(0x53, struct.pack("<BH", config_id, value)) == b"\x00"
+            assert await self.command(0x53, struct.pack("<BH", config_id, value)) == self.ok
 
     async def add_endpoint(self, endpoint: int, *inputs: int) -> None:
         """An energy service interface with these server clusters."""
         head = struct.pack("<BHHBBB", endpoint, 0x0109, 0x0500, 1, len(inputs), 1)
         clusters = struct.pack(f"<{len(inputs) + 1}H", *inputs, 0x0800)
-        assert await self.command(0x02, head + clusters) == b"\x00"
+        assert await self.command(0x02, head + clusters) == self.ok
 
     async def form(self, *, channel: int = 20, bitmask: int = 0x0A00, key: bytes = b"") -> None:
         """setInitialSecurityState, formNetwork, NETWORK_UP."""
         state = (
             struct.pack("<H", bitmask) + (key or bytes(16)) + NETWORK_KEY + bytes([0]) + bytes(8)
         )
-        assert await self.command(0x68, state) == b"\x00"
+        assert await self.command(0x68, state) == self.ok
         parameters = EXTENDED_PAN + struct.pack("<HbBBHBI", 0x1A2B, 8, channel, 0, 0, 0, 0)
-        assert await self.command(0x1E, parameters) == b"\x00"
-        assert await self.callback(0x19) == b"\x90"
+        assert await self.command(0x1E, parameters) == self.ok
+        up = b"\x90" if self.version < 14 else struct.pack("<I", 0x15)
+        assert await self.callback(0x19) == up
 
     def close(self) -> None:
         self._task.cancel()
@@ -216,9 +226,9 @@ async def stick(
 
 
 @contextlib.asynccontextmanager
-async def connected(port: int) -> AsyncIterator[RawHost]:
+async def connected(port: int, version: int = 13) -> AsyncIterator[RawHost]:
     """A raw host on that port; nothing sent yet."""
-    host = RawHost(*await asyncio.open_connection("127.0.0.1", port))
+    host = RawHost(*await asyncio.open_connection("127.0.0.1", port), version)
     try:
         yield host
     finally:
