@@ -37,7 +37,7 @@ from labctl.hub.device_log import Device, DeviceLog
 from labctl.hub.reporter import Reporter
 from labctl.hub.services.mirror import CHANNEL_CHANGE_PENDING, ENERGY_SCAN_PENDING, GasMirror
 from labctl.hub.services.sub_ghz import SubGhzService
-from labctl.radio.coordinator import Coordinator, RadioState
+from labctl.radio.coordinator import BROADCAST_DELIVERY_S, Coordinator, RadioState
 from labctl.smart_energy.alerts import SubGhzAlert
 from labctl.smart_energy.channels import Channel, channels_of_mask, channels_of_page
 from labctl.smart_energy.eui64 import Eui64
@@ -288,6 +288,8 @@ class Agility:
             await self._coordinator.announce_channel(bearer, channel)
         except RigError as error:
             self._reporter.note("channel-not-broadcast", Severity.WARNING, cause=error.what)
+            return
+        await asyncio.sleep(BROADCAST_DELIVERY_S)  # it is told here, on the present channel
 
     async def _move(self, bearer: int, channel: Channel, cause: str) -> RadioState:
         expected = [d for d in self._log if d.bearer == bearer and d.authorised]

@@ -204,6 +204,10 @@ class SideBySide(Coordinator):
         """Of the one network."""
         await self._each[bearer].change_channel(0, channel)
 
+    async def announce_channel(self, bearer: int, channel: Channel) -> None:
+        """On the one network."""
+        await self._each[bearer].announce_channel(0, channel)
+
     async def duty_cycle(self, bearer: int) -> DutyCycle | None:
         """As the one stick counts it."""
         counted = await self._each[bearer].duty_cycle(0)

@@ -52,7 +52,10 @@ _EXTENDED_SECURITY = 0x0100
 
 _MGMT_PERMIT_JOINING = 0x0036
 _DEVICE_ANNOUNCE = 0x0013
-_ALL_ROUTERS = 0xFFFC
+_MGMT_NWK_UPDATE = 0x0038
+_CHANGE_CHANNEL = 0xFE
+"""A scan duration that stands for a change of the channel (R22 2.4.3.3.9)."""
+_ALL_ROUTERS, _ALL_DEVICES = 0xFFFC, 0xFFFF
 _IEEE_ADDR_REQUEST, _IEEE_ADDR_RESPONSE = 0x0001, 0x8001
 _ADDRESS_TIMEOUT_S = 5.0
 _PIN_AGAIN_S = (0.5, 2.0, 5.0)
@@ -269,9 +272,14 @@ class EzspCoordinator(Coordinator):
     async def _permit_joining(self, seconds: int) -> None:
         (status,) = await self._ezsp.permitJoining(duration=seconds)
         must_be_ok(status, "the NCP did not change joining", self._port.name)
+        # TC_Significance is 1 since R21: the trust centre's own policy decides all the same.
+        await self._broadcast_zdo(_ALL_ROUTERS, _MGMT_PERMIT_JOINING, bytes((seconds, 0x01)))
+
+    async def _broadcast_zdo(self, destination: int, cluster_id: int, request: bytes) -> None:
+        """`request` without its sequence number."""
         frame = t.EmberApsFrame(
             profileId=0x0000,
-            clusterId=_MGMT_PERMIT_JOINING,
+            clusterId=cluster_id,
             sourceEndpoint=0,
             destinationEndpoint=0,
             options=t.EmberApsOption.APS_OPTION_NONE,
@@ -279,14 +287,13 @@ class EzspCoordinator(Coordinator):
             sequence=0,
         )
         self._zdo_sequence = (self._zdo_sequence + 1) % 256
-        # TC_Significance is 1 since R21: the trust centre's own policy decides all the same.
         await self._ezsp.send_broadcast(
-            address=t.BroadcastAddress(_ALL_ROUTERS),
+            address=t.BroadcastAddress(destination),
             aps_frame=frame,
             radius=t.uint8_t(30),
             message_tag=t.uint8_t(0),
             aps_sequence=t.uint8_t(0),
-            data=bytes([self._zdo_sequence, seconds, 0x01]),
+            data=bytes((self._zdo_sequence,)) + request,
         )
 
     async def link_keys(self) -> dict[Eui64, Secret]:
@@ -392,6 +399,15 @@ class EzspCoordinator(Coordinator):
                 f"the NCP is at {self._bearers.channels[bearer]} and not at {channel}",
                 where=self._port.name,
             )
+
+    async def announce_channel(self, bearer: int, channel: Channel) -> None:
+        """Broadcast Mgmt_NWK_Update_req with the scan duration that means "change channel".
+
+        It goes to sleepy children too, and over both PHYs; the mask says whose page is meant.
+        """
+        request = channel.mask.to_bytes(4, "little") + bytes((_CHANGE_CHANNEL, 0))
+        with self._driver():
+            await self._broadcast_zdo(_ALL_DEVICES, _MGMT_NWK_UPDATE, request)
 
     async def _look_where_we_are(self) -> None:
         assert self._listener is not None
