@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from zigpy.zcl.foundation import Status
@@ -47,6 +48,17 @@ _WILDCARD_PROFILE: Final = 0xFFFF
 
 _FAILED: Final = struct.Struct("<HB")
 _BEFORE_KEYS: Final = frozenset({Security.NONE})
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One frame of a device at a service of the hub's, received at `at_us`."""
+
+    device: Device
+    packet: Incoming
+    service: Service[Any]
+    frame: Frame
+    at_us: int
 
 
 class Dispatcher:
@@ -107,16 +119,15 @@ class Dispatcher:
         service = self._service(device, packet)
         self._demand_security(device, packet, service)
         self._demand_sense(packet, service, frame)
-        if frame.from_server and not general:
-            return self._from_server(device, packet, service, frame, received_us)
-        if not general:
-            return self._command(device, packet, service, frame, received_us)
-        if frame.command_id == zcl.READ_ATTRIBUTES:
+        if general and frame.command_id == zcl.READ_ATTRIBUTES:
             return [self._read(device, packet, service, frame, received_us)]
+        asked = _Asked(device, packet, service, frame, received_us)
+        if not general:
+            return self._from_server(asked) if frame.from_server else self._command(asked)
         if frame.command_id == zcl.REPORT_ATTRIBUTES and frame.from_server:
-            return self._report(device, packet, service, frame, received_us)
+            return self._report(asked)
         if frame.command_id in WRITES:
-            return self._write(device, packet, service, frame, received_us)
+            return self._write(asked)
         discover = DISCOVERY.get(frame.command_id)
         if discover is None:
             raise Refusal(
@@ -208,12 +219,15 @@ class Dispatcher:
         frame: Frame,
         received_us: int,
     ) -> bytes:
+        """Without an `_Asked`: to make one costs 2 % of what a read takes."""
         count, odd = divmod(len(frame.payload), 2)
         if odd or not count:
             raise Refusal("zcl", "malformed Read Attributes", MALFORMED)
         attribute_ids: tuple[int, ...] = struct.unpack(f"<{count}H", frame.payload)
         if not self._access.may_read(device.kind, service.cluster_id):
-            return self._deny_read(device, packet, service, frame, attribute_ids)
+            return self._deny_read(
+                _Asked(device, packet, service, frame, received_us), attribute_ids
+            )
         records, worst = service.read(attribute_ids, received_us, self._treated(device))
         if service.security is Security.EITHER:
             self.practices.read(
@@ -222,46 +236,28 @@ class Dispatcher:
         self._served(device, packet, attribute_ids, None, worst, received_us)
         return zcl.general_answer(frame, zcl.READ_ATTRIBUTES_RESPONSE, records)
 
-    def _deny_read(
-        self,
-        device: Device,
-        packet: Incoming,
-        service: Service[Any],
-        frame: Frame,
-        attribute_ids: tuple[int, ...],
-    ) -> bytes:
+    def _deny_read(self, asked: _Asked, attribute_ids: tuple[int, ...]) -> bytes:
         """Answered attribute by attribute, and recorded as one refusal."""
         status = self._settings.refusal_status
-        self._refuse(
-            device,
-            packet,
-            frame,
-            Refusal(
-                "application",
-                f"a device of kind {device.kind} may not read cluster 0x{service.cluster_id:04X}",
-                status,
-                frame.command_id,
-            ),
+        kind, cluster_id = asked.device.kind, asked.service.cluster_id
+        self._refuse_part(
+            asked, f"a device of kind {kind} may not read cluster 0x{cluster_id:04X}", status
         )
         records = b"".join(_FAILED.pack(attribute_id, status) for attribute_id in attribute_ids)
-        return zcl.general_answer(frame, zcl.READ_ATTRIBUTES_RESPONSE, records)
+        return zcl.general_answer(asked.frame, zcl.READ_ATTRIBUTES_RESPONSE, records)
 
-    def _write(
-        self,
-        device: Device,
-        packet: Incoming,
-        service: Service[Any],
-        frame: Frame,
-        received_us: int,
-    ) -> list[bytes]:
+    def _write(self, asked: _Asked) -> list[bytes]:
         """Decided attribute by attribute; what is refused of it is recorded as one refusal."""
+        service, frame = asked.service, asked.frame
         written = written_attributes(frame)
-        check = [self._objection_to_write(device, service, i, type_) for i, type_, _ in written]
+        check = [
+            self._objection_to_write(asked.device, service, i, type_) for i, type_, _ in written
+        ]
         if frame.command_id == zcl.WRITE_ATTRIBUTES_UNDIVIDED and any(check):
             statuses = [status or self._settings.write_status for status in check]
         else:
             statuses = [
-                status or service.write(attribute_id, value, received_us)
+                status or service.write(attribute_id, value, asked.at_us)
                 for status, (attribute_id, _, value) in zip(check, written, strict=True)
             ]
         silent = frame.command_id == zcl.WRITE_ATTRIBUTES_NO_RESPONSE
@@ -273,12 +269,7 @@ class Dispatcher:
         if refused:
             names = ", ".join(f"0x{attribute_id:04X}" for _, attribute_id in refused)
             status = None if silent else refused[0][0]
-            self._refuse(
-                device,
-                packet,
-                frame,
-                Refusal("application", f"write of attribute {names}", status, frame.command_id),
-            )
+            self._refuse_part(asked, f"write of attribute {names}", status)
         if silent:
             return []
         # Success is told in one octet for all of it (ZCL 2.5.5).
@@ -304,79 +295,58 @@ class Dispatcher:
             return INVALID_DATA_TYPE
         return SUCCESS
 
-    def _report(
-        self,
-        device: Device,
-        packet: Incoming,
-        service: Service[Any],
-        frame: Frame,
-        received_us: int,
-    ) -> list[bytes]:
+    def _report(self, asked: _Asked) -> list[bytes]:
         """A server of the device reports to a client of the hub's: to a mirror."""
-        reports = reported_attributes(frame)
-        outcome = service.report(self._request(device, packet, frame, received_us), reports)
+        reports = reported_attributes(asked.frame)
+        outcome = asked.service.report(self._request(asked), reports)
         if isinstance(outcome, int) and outcome != SUCCESS:
-            raise Refusal("application", "reports are not taken", outcome, frame.command_id)
-        return _frames(frame, outcome)
+            raise Refusal("application", "reports are not taken", outcome, asked.frame.command_id)
+        return _frames(asked.frame, outcome)
 
     # -- cluster commands -------------------------------------------------------------------------
 
-    def _command(
-        self,
-        device: Device,
-        packet: Incoming,
-        service: Service[Any],
-        frame: Frame,
-        received_us: int,
-    ) -> list[bytes]:
-        command_id = frame.command_id
-        self._demand_right(device, service, command_id)
+    def _command(self, asked: _Asked) -> list[bytes]:
+        service, command_id = asked.service, asked.frame.command_id
+        self._demand_right(asked.device, service, command_id)
         try:
-            fields = service.parse(command_id, frame.payload)
+            fields = service.parse(command_id, asked.frame.payload)
         except ValueError as error:
             raise Refusal(
                 "zcl", f"malformed command 0x{command_id:02X}: {error}", MALFORMED
             ) from None
-        request = self._request(device, packet, frame, received_us)
+        request = self._request(asked)
         outcome = service.command(request, fields)
         for event in service.events(request, fields):
             self._reporter.emit(event)
         status = outcome if isinstance(outcome, int) else SUCCESS
-        self._served(device, packet, (), command_id, status, received_us)
-        return _frames(frame, outcome)
+        self._served(asked.device, asked.packet, (), command_id, status, asked.at_us)
+        return _frames(asked.frame, outcome)
 
-    def _from_server(
-        self,
-        device: Device,
-        packet: Incoming,
-        service: Service[Any],
-        frame: Frame,
-        received_us: int,
-    ) -> list[bytes]:
+    def _from_server(self, asked: _Asked) -> list[bytes]:
         """A command from a device's server to a client of the hub's."""
-        command_id = frame.command_id
+        service, command_id = asked.service, asked.frame.command_id
         name = f"command 0x{command_id:02X} of the server of cluster 0x{service.cluster_id:04X}"
         if not service.knows_client_command(command_id):
             raise Refusal("zcl", f"there is no {name}", _UNSUP_CLUSTER_COMMAND)
         if command_id not in service.client_commands:
             raise Refusal("zcl", f"{name} is not taken", _UNSUP_CLUSTER_COMMAND)
         try:
-            fields = service.parse_from_server(command_id, frame.payload)
+            fields = service.parse_from_server(command_id, asked.frame.payload)
         except ValueError as error:
             raise Refusal(
                 "zcl", f"malformed command 0x{command_id:02X}: {error}", MALFORMED
             ) from None
-        request = self._request(device, packet, frame, received_us)
-        return _frames(frame, service.client_command(request, fields))
+        return _frames(asked.frame, service.client_command(self._request(asked), fields))
 
-    def _request(self, device: Device, packet: Incoming, frame: Frame, received_us: int) -> Request:
+    def _request(self, asked: _Asked) -> Request:
+        device, packet, frame = asked.device, asked.packet, asked.frame
         return Request(
             device.eui64,
             device.kind,
             packet.destination_endpoint,
             frame.command_id,
             frame.payload,
-            received_us,
+            asked.at_us,
             packet.source_endpoint,
             self._treated(device),
         )
@@ -424,6 +394,11 @@ class Dispatcher:
             )
         )
         self._was_served(device, cluster_id)
+
+    def _refuse_part(self, asked: _Asked, why: str, status: int | None) -> None:
+        """For the record alone: the frame itself has an answer."""
+        refusal = Refusal("application", why, status, asked.frame.command_id)
+        self._refuse(asked.device, asked.packet, asked.frame, refusal)
 
     def _refuse(
         self, device: Device, packet: Incoming, frame: Frame | None, refusal: Refusal
