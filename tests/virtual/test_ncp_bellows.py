@@ -20,9 +20,13 @@ from test_ncp_network import CAD, KEY, Device
 
 from labctl.virtual import clock
 from labctl.virtual.air import Air
-from labctl.virtual.ncp import Flash
+from labctl.virtual.ncp import Flash, Identity
 from labctl.virtual.ncp.ash import ResetCode
+from labctl.virtual.ncp.versions import FIRMWARE, NEWEST
 from labctl.virtual.node import Status
+
+VERSIONS = [8, 13, 14, NEWEST]
+every_version = pytest.mark.parametrize("version", VERSIONS, ids=[f"EZSP {v}" for v in VERSIONS])
 
 
 def configuration(port: int, **more: Any) -> dict[str, Any]:
@@ -70,10 +74,14 @@ async def started(port: int, **more: Any) -> Hub:
     return app
 
 
-@pytest.mark.parametrize("fast", [True, False], ids=["fast clock", "real clock"])
-def test_connect_and_form(fast: bool, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("fast", "version"),
+    [(False, 13), *((True, version) for version in VERSIONS)],
+    ids=["real clock", *(f"EZSP {version}" for version in VERSIONS)],
+)
+def test_connect_and_form(fast: bool, version: int, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        async with stick() as (_, port):
+        async with stick(identity=Identity.speaking(version)) as (_, port):
             ezsp = EZSP(
                 {
                     zc.CONF_DEVICE_PATH: f"socket://127.0.0.1:{port}",
@@ -82,10 +90,10 @@ def test_connect_and_form(fast: bool, caplog: pytest.LogCaptureFixture) -> None:
                 }
             )
             await ezsp.connect(use_thread=False)
-            assert ezsp.ezsp_version == 13
+            assert ezsp.ezsp_version == version
             assert (await ezsp.getEui64())[0] == t.EUI64.convert(STICK)
-            _, _, version = await ezsp.get_board_info()
-            assert version == "7.4.5.0 build 0"
+            _, _, release = await ezsp.get_board_info()
+            assert release == ".".join(map(str, FIRMWARE[version])) + " build 0"
             await ezsp.disconnect()
             if not fast:
                 return  # what follows waits 2 s for each of five resets
@@ -101,11 +109,12 @@ def test_connect_and_form(fast: bool, caplog: pytest.LogCaptureFixture) -> None:
     assert [each for each in caplog.messages if "parse" in each or "Unknown" in each] == []
 
 
-def test_a_network_is_resumed_from_flash(tmp_path: Path) -> None:
+@every_version
+def test_a_network_is_resumed_from_flash(tmp_path: Path, version: int) -> None:
     path = tmp_path / "stick.json"
 
     async def first() -> tuple[Any, Any, int]:
-        async with stick(flash=Flash(path)) as (_, port):
+        async with stick(flash=Flash(path), identity=Identity.speaking(version)) as (_, port):
             app = await started(port)
             await app.load_network_info(load_devices=True)
             network = app.state.network_info
@@ -113,7 +122,7 @@ def test_a_network_is_resumed_from_flash(tmp_path: Path) -> None:
             return network.extended_pan_id, network.network_key.key, network.network_key.tx_counter
 
     async def second() -> tuple[Any, Any, int]:
-        async with stick(flash=Flash(path)) as (_, port):
+        async with stick(flash=Flash(path), identity=Identity.speaking(version)) as (_, port):
             app = Hub(configuration(port))
             await app.connect()
             await app.initialize(auto_form=False)
@@ -128,14 +137,16 @@ def test_a_network_is_resumed_from_flash(tmp_path: Path) -> None:
     assert after[2] > before[2]  # a counter is never used twice
 
 
-def test_a_backup_is_restored_into_another_stick() -> None:
+@every_version
+def test_a_backup_is_restored_into_another_stick(version: int) -> None:
     async def main() -> None:
         air = Air(rng=random.Random(3), propagation=CLEAN)
-        async with stick(air=air) as (_, port):
+        speaking = Identity.speaking(version)
+        async with stick(air=air, identity=speaking) as (_, port):
             app = await started(port)
             backup = await app.backups.create_backup(load_devices=True)
             await app.shutdown()
-        async with stick(air=air) as (_, port):
+        async with stick(air=air, identity=speaking) as (_, port):
             app = Hub(configuration(port))
             await app.connect()
             await app.backups.restore_backup(backup)
@@ -221,10 +232,11 @@ def test_messages_both_ways_encrypted_with_the_devices_own_key(
     assert [each for each in caplog.messages if "parse" in each] == []
 
 
-def test_energy_and_network_scans() -> None:
+@every_version
+def test_energy_and_network_scans(version: int) -> None:
     async def main() -> None:
         air = Air(rng=random.Random(3), propagation=CLEAN)
-        async with stick(air=air) as (_, port):
+        async with stick(air=air, identity=Identity.speaking(version)) as (_, port):
             app = await started(port)
             energies = await app.energy_scan(
                 channels=t.Channels.from_channel_list([11, 15, 20]), duration_exp=2, count=1
