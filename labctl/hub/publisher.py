@@ -15,6 +15,7 @@ from labctl.hub.device_log import Device
 from labctl.hub.discovery import Discovery
 from labctl.hub.endpoints import HUB_ENDPOINT, build_endpoints
 from labctl.hub.frames import Frame
+from labctl.hub.outages import Outages
 from labctl.hub.post import Means, Post
 from labctl.hub.pushes import Pushes
 from labctl.hub.reporter import Reporter
@@ -86,6 +87,7 @@ class Publisher:
             self._means,
             find=find,
             treated=treated,
+            looking=Outages(meters, reporter, self._supply_restored).look,
         )
         self._told: set[Eui64] = set()
         self._last_id = 0
@@ -192,8 +194,15 @@ class Publisher:
     # -- meters, supplier, events -----------------------------------------------------------------
 
     def meters_changed(self) -> None:
-        """Something was done to a meter: push what is another than before, without delay."""
+        """Something was done to a meter: push what is another than before, without delay.
+
+        Meters are asked for whole seconds: what happened within the present one shows in the next.
+        """
         self._pushes.look()
+        self._chores.later(1.0, self._pushes.look)
+
+    def _supply_restored(self, meter: str, event_id: int) -> None:
+        self.event(event_id, endpoint=meter)
 
     def change_supplier(
         self, *, proposed_id: int, name: str, contact: str = "", at: int, meter: str | None = None

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from labctl.events import DeviceKind
 from labctl.hub.binding import Binding, BindingTable
+from labctl.hub.chores import nothing
 from labctl.hub.device_log import Device
 from labctl.hub.endpoints import Endpoint
 from labctl.hub.post import Letter, Means
@@ -21,6 +22,7 @@ from labctl.smart_energy.eui64 import Eui64
 
 _US = 1_000_000
 _MINUTE_US = 60 * _US
+_DAY_S = 86_400
 _ANY_EVENT = b"\xff\xff\xff\xff"
 _NOW = bytes(4)
 
@@ -46,7 +48,7 @@ class Pushes:
     """Watches what the meters' services would say, and tells those who are bound.
 
     Once a minute it looks, cheaply, whether a meter's price, tariff, tenancy or journal is another
-    than before; `look` does so at once.
+    than before, or the day; `look` does so at once. `looking` is called at each look.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Pushes:
         *,
         find: Callable[[Eui64], Device | None],
         treated: Callable[[Device], DeviceSettings],
+        looking: Callable[[], None] = nothing,
     ) -> None:
         """`meters` by the endpoint that shows them."""
         self._endpoints = endpoints
@@ -64,6 +67,7 @@ class Pushes:
         self._means = means
         self._find = find
         self._treated = treated
+        self._looking = looking
         self._bindings: BindingTable | None = None
         self._states: dict[int, object] = {}
         self._said: dict[tuple[int, int, int], Said] = {}
@@ -79,6 +83,7 @@ class Pushes:
 
     def look(self) -> None:
         """See whether anything changed, and push it."""
+        self._looking()
         now_us = self._means.reporter.now_us()
         for endpoint, meter in self._meters.items():
             state = _state_of(meter, now_us)
@@ -166,6 +171,7 @@ def _state_of(meter: Meter, now_us: int) -> object:
         len(meter.journal),
         None if price is None else (price.start_s, price.unit_price, price.tier),
         meter.tenancy_since(now_s),
+        now_s // _DAY_S,  # billing periods end and calendars turn at midnight
     )
 
 

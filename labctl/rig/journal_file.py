@@ -91,13 +91,24 @@ class JournalFile:
         return taken
 
     async def watch(
-        self, now_us: Callable[[], int], on_problem: Callable[[ConfigurationError], None]
+        self,
+        now_us: Callable[[], int],
+        on_problem: Callable[[ConfigurationError], None],
+        on_change: Callable[[], None],
     ) -> None:
-        """Exchange every ten seconds, until cancelled; and once more then."""
+        """Exchange every ten seconds, until cancelled; and once more then.
+
+        `on_change` is called when there are entries that were not there ten seconds before,
+        whoever made them.
+        """
+        known = len(self.journal)
         try:
             while True:
                 await asyncio.sleep(LOOK_EVERY_S)
                 self._try(now_us, on_problem)
+                if len(self.journal) != known:
+                    known = len(self.journal)
+                    on_change()
         finally:
             self._try(now_us, on_problem)
 

@@ -324,7 +324,7 @@ async def _put_together(opening: _Opening, stack: AsyncExitStack) -> RigSession:
     )
     bus.subscribe(lambda event: _break_on_loss(opening.broken, event))
     await hub.start()
-    stack.push_async_callback(_watched(journal, bus, clock))
+    stack.push_async_callback(_watched(journal, bus, clock, hub.publisher.meters_changed))
     stack.push_async_callback(hub.stop)
     if virtual is not None:
         ticker = asyncio.create_task(_keep_time(folder, clock))
@@ -372,9 +372,12 @@ def _hub_identities(
 
 
 def _watched(
-    journal: JournalFile, bus: EventBus, clock: Clock
+    journal: JournalFile, bus: EventBus, clock: Clock, changed: Callable[[], None]
 ) -> Callable[[], Coroutine[Any, Any, None]]:
-    """Look after the meters' journal; what is returned ends that, and writes what is left."""
+    """Look after the meters' journal; what is returned ends that, and writes what is left.
+
+    `changed` is called when the meters are not what they were.
+    """
 
     def problem(error: ConfigurationError) -> None:
         detail: dict[str, object] = {"cause": error.what}
@@ -387,7 +390,7 @@ def _watched(
             )
         )
 
-    watching = asyncio.create_task(journal.watch(clock.now_us, problem))
+    watching = asyncio.create_task(journal.watch(clock.now_us, problem, changed))
 
     async def end() -> None:
         watching.cancel()

@@ -20,7 +20,7 @@ from labctl.events import Note
 from labctl.hub.services.messaging import Importance
 from labctl.hub.services.time import ZIGBEE_EPOCH_S
 from labctl.meters import Tariff
-from labctl.meters.entries import TariffSet, TenancyChanged
+from labctl.meters.entries import OutageBegan, TariffSet, TenancyChanged
 from labctl.smart_energy.clusters.events import EventLogId
 from labctl.smart_energy.eui64 import Eui64
 
@@ -168,6 +168,76 @@ def test_a_tariff_and_a_tenancy_are_pushed_when_they_are_announced() -> None:
         assert len(tenancy) == 3 + 17
         assert await device.get(0x0708, 0x00) == [b"\x19\x77" + tenancy[2:]]
         assert (await device.read(0x0708, 0x0200)) == b"\x00\x02\x00\xe2" + z(START_S - 60)
+
+    with_keys(scenario)
+
+
+def test_a_billing_period_is_pushed_when_it_begins() -> None:
+    """Nothing else changes at that midnight: no price, no tariff."""
+
+    async def scenario(bench: Bench) -> None:
+        device = await bench.paired()
+        device.announce()
+        await bind(device, 0x0700, endpoint=3)  # the gas tariff has no tiers
+        first_of_february = START_S + 26 * 86_400 + 16 * 3600
+        await asyncio.sleep(first_of_february - START_S - 1)
+        assert pushed(device, 0x0700) == []
+        await asyncio.sleep(1 + 3600)
+        frames = pushed(device, 0x0700)
+        assert {frame[2] for frame in frames} == {0x09, 0x0A}
+        (period,) = [frame for frame in frames if frame[2] == 0x09]
+        assert z(first_of_february) in period
+
+    with_keys(scenario)
+
+
+def notes(bench: Bench, *kinds: str) -> list[tuple[str, dict[str, object]]]:
+    return [(n.kind, n.detail) for n in bench.of(Note) if n.kind in kinds]
+
+
+@pytest.mark.parametrize(("lasting_s", "event_id"), [(40, 0x8F35), (180, 0x8F36), (7000, 0x8F36)])
+def test_an_outage_and_its_end_are_recorded_and_alerted(lasting_s: int, event_id: int) -> None:
+    async def scenario(bench: Bench) -> None:
+        device = await bench.paired()
+        device.announce()
+        for endpoint in (2, 3):
+            await bind(device, 0x0709, endpoint=endpoint)
+        began_us = bench.clock.now_us() + 10_000_000
+        ended_us = began_us + lasting_s * 1_000_000
+        bench.meters[0].journal.append(
+            OutageBegan(at_us=began_us, meter="electricity", until_us=ended_us)
+        )
+        await asyncio.sleep(lasting_s + 120)
+        assert notes(bench, "supply-lost", "supply-restored") == [
+            ("supply-lost", {"meter": "electricity", "began_us": began_us}),
+            (
+                "supply-restored",
+                {"meter": "electricity", "ended_us": ended_us, "seconds": lasting_s},
+            ),
+        ]
+        (frame,) = pushed(device, 0x0709)
+        assert frame[2:6] == b"\x00\x03" + event_id.to_bytes(2, "little")
+        assert device.answers[-1].source_endpoint == ELECTRICITY
+        await asyncio.sleep(3600)
+        assert len(pushed(device, 0x0709)) == 1
+
+    with_keys(scenario)
+
+
+def test_each_of_two_outages_within_a_minute_is_seen() -> None:
+    async def scenario(bench: Bench) -> None:
+        now_us = bench.clock.now_us()
+        for at_s in (5, 20):
+            bench.meters[0].journal.append(
+                OutageBegan(
+                    at_us=now_us + at_s * 1_000_000,
+                    meter="electricity",
+                    until_us=now_us + (at_s + 2) * 1_000_000,
+                )
+            )
+        await asyncio.sleep(130)
+        kinds = [kind for kind, _ in notes(bench, "supply-lost", "supply-restored")]
+        assert kinds == ["supply-lost", "supply-restored"] * 2
 
     with_keys(scenario)
 
