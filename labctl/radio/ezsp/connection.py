@@ -16,6 +16,7 @@ from typing import Any
 import bellows.types as t
 from bellows.ezsp import EZSP
 
+from labctl.radio.ezsp.driver_gaps import put_right
 from labctl.radio.ezsp.fragments import Acknowledgement, MessageId, Reassembler
 from labctl.radio.ezsp.messages import ReceivedFrame, received_frame
 
@@ -35,6 +36,10 @@ class Connection(EZSP):
         super().__init__(config, application)
         self._reassembler = Reassembler()
         self._acknowledging: set[asyncio.Task[None]] = set()
+
+    def _switch_protocol_version(self, version: int) -> None:
+        super()._switch_protocol_version(version)
+        put_right(self._protocol)
 
     def frame_received(self, data: bytes) -> None:
         """A frame from the NCP: callbacks are ours, answers are the driver's."""

@@ -1,7 +1,7 @@
 """What bellows 1.2 has wrong of the frames that a sub-GHz hub needs, put right for one connection.
 
 bellows itself stays as it is: the table of frames is replaced in the object that speaks to one NCP.
-docs/drivers.md lists what is wrong, and a test for each shows that it still is.
+`docs/drivers.md` says what is wrong; a test shows that it still is.
 """
 
 from __future__ import annotations
@@ -25,24 +25,20 @@ class DutyCycleLimits(t.EzspStruct):
     suspended: t.uint16_t
 
 
-def protocol_of(ezsp: Any) -> Any:
-    """The connection's protocol with the duty cycle's frames put right.
-
-    To be asked for anew at each use: a reset of the NCP makes bellows begin with another object.
-    """
-    protocol = ezsp._protocol
-    if protocol.COMMANDS is type(protocol).COMMANDS and _GET_LIMITS in protocol.COMMANDS:
-        frame, _, answer = protocol.COMMANDS[_GET_LIMITS]
-        status = answer["status"]
-        right = {
-            _GET_LIMITS: (frame, {}, {"status": status, "limits": DutyCycleLimits}),
-            _SET_LIMITS: (
-                protocol.COMMANDS[_SET_LIMITS][0],
-                {"limits": DutyCycleLimits},
-                {"status": status},
-            ),
-        }
-        protocol.COMMANDS = {**protocol.COMMANDS, **right}
-        for name, (number, request, response) in right.items():
-            protocol.COMMANDS_BY_ID[number] = (name, request, response)
-    return protocol
+def put_right(protocol: Any) -> None:
+    """Give the duty cycle's frames their layout in the table of this object, not of its class."""
+    if _GET_LIMITS not in protocol.COMMANDS:
+        return  # EZSP 5 and older
+    number, _, answer = protocol.COMMANDS[_GET_LIMITS]
+    status = answer["status"]
+    right = {
+        _GET_LIMITS: (number, {}, {"status": status, "limits": DutyCycleLimits}),
+        _SET_LIMITS: (
+            protocol.COMMANDS[_SET_LIMITS][0],
+            {"limits": DutyCycleLimits},
+            {"status": status},
+        ),
+    }
+    protocol.COMMANDS = {**protocol.COMMANDS, **right}
+    for name, (number, request, response) in right.items():
+        protocol.COMMANDS_BY_ID[number] = (name, request, response)

@@ -10,7 +10,7 @@ from bellows.exception import InvalidCommandError
 
 from labctl.errors import RigError
 from labctl.radio.coordinator import DutyCycle
-from labctl.radio.ezsp.driver_gaps import DutyCycleLimits, protocol_of
+from labctl.radio.ezsp.driver_gaps import DutyCycleLimits
 from labctl.smart_energy.airtime import DutyCycleState, Limits
 
 NEEDS_DUTY_CYCLE = (
@@ -66,7 +66,7 @@ async def set_limits(ezsp: Any, limits: Limits, radio: str) -> None:
     """Tell the NCP its limits and read them back. Raises `RigError`."""
     wanted = limits.hundredths
     try:
-        (status,) = await protocol_of(ezsp).setDutyCycleLimitsInStack(
+        (status,) = await ezsp.setDutyCycleLimitsInStack(
             limits=DutyCycleLimits(*(t.uint16_t(each) for each in wanted))
         )
         if not _ok(status):
@@ -75,7 +75,7 @@ async def set_limits(ezsp: Any, limits: Limits, radio: str) -> None:
                 where=radio,
                 mend=NEEDS_DUTY_CYCLE,
             )
-        status, found = await protocol_of(ezsp).getDutyCycleLimits()
+        status, found = await ezsp.getDutyCycleLimits()
     except (InvalidCommandError, AttributeError) as error:
         raise RigError(
             "the firmware knows nothing of duty cycles", where=radio, mend=NEEDS_DUTY_CYCLE
