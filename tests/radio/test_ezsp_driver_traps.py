@@ -14,6 +14,8 @@ import bellows.types as t
 import pytest
 import zigpy.config as zc
 from bellows.ezsp import EZSP
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from labctl.radio.ezsp.connection import Connection
 from labctl.smart_energy.eui64 import Eui64
@@ -273,3 +275,28 @@ def test_a_connection_that_ends_leaves_no_acknowledgement_behind() -> None:
         assert first is not Status.SUCCESS
 
     on_the_bench(Connection, 14, work)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    version=st.sampled_from(VERSIONS),
+    frames=st.lists(
+        st.tuples(st.integers(0, 255), st.sampled_from([0x45, 0x3F, 0x24]), st.binary(max_size=80)),
+        max_size=5,
+    ),
+)
+def test_no_callback_can_break_the_connection(
+    version: int, frames: list[tuple[int, int, bytes]]
+) -> None:
+    async def main() -> None:
+        heard: list[str] = []
+        connection = Connection({zc.CONF_DEVICE_PATH: "/dev/null"})
+        connection._switch_protocol_version(version)
+        connection.add_callback(lambda name, args: heard.append(name))
+        for control, frame_id, parameters in frames:
+            head = bytes([0, control, 0x01]) + frame_id.to_bytes(2, "little")
+            connection.frame_received(head + parameters)
+        await asyncio.sleep(0)
+        await connection.disconnect()
+
+    run(main(), fast=True)
