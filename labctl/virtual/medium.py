@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _ACK_SAMPLE = b"\x02\x00\x00"
 
+_LISTENING_S = 0.02
+"""More than any radio listens before it talks."""
+
 
 class Medium:
     """One channel of one page, and who is on it."""
@@ -35,6 +38,7 @@ class Medium:
         "meters",
         "new_exchange",
         "page",
+        "past",
         "phy",
         "radios",
         "turnaround_s",
@@ -62,6 +66,7 @@ class Medium:
         self.exchanges: list[Exchange] = []  # on the air, or still able to disturb one that is
         # Who measures energy, since when, and the peak so far.
         self.meters: dict[Radio, tuple[float, float]] = {}
+        self.past: list[Exchange] = []  # over, but somebody who listens may have heard it
         self.under_way = 0  # exchanges that have begun and not ended
         self.disturbers: list[tuple[Disturber, Bursts, float]] = []
         """Who disturbs this channel, when, and by how much less than all its power, dB."""
@@ -85,8 +90,12 @@ class Medium:
         self.retire(exchange)
 
     def retire(self, exchange: Exchange) -> None:
-        """An attempt is over; forget it as soon as no attempt on the air overlaps it."""
+        """An attempt is over; forget it as soon as no attempt on the air overlaps it, and nobody
+        who listens can have heard it."""
         exchanges = self.exchanges
+        if self.phy.lbt is not None and self.under_way and exchange.end > 0.0:
+            self._forget_past()
+            self.past.append(exchange)
         if len(exchanges) == 1 and exchanges[0] is exchange and not exchange.on_air:
             exchanges.clear()
             return
@@ -108,7 +117,8 @@ class Medium:
     def heard_by(self, radio: Radio, since: float, at: float) -> tuple[float, float] | None:
         """What `radio` hears between `since` and `at`: begin and end of what lasts longest."""
         heard = self._foreign(radio, since, at) if self.disturbers else None
-        for each in self.exchanges:
+        self._forget_past()
+        for each in (*self.exchanges, *self.past):
             if each.start <= at and each.end > since and self._disturbs(each.radio, radio):
                 heard = _later(heard, each.start, each.end)
             if each.wants_ack and each.ack_start <= at and each.ack_end > since:
@@ -116,6 +126,11 @@ class Medium:
                 if each.acker is not None and self._disturbs(each.acker[0], radio):
                     heard = _later(heard, each.ack_start, each.ack_end)
         return heard
+
+    def _forget_past(self) -> None:
+        if self.past:
+            since = self.loop.time() - _LISTENING_S
+            self.past = [each for each in self.past if each.ack_end > since]
 
     def _foreign(self, radio: Radio, since: float, at: float) -> tuple[float, float] | None:
         heard = None
