@@ -152,6 +152,8 @@ class Bursts:
     def last_within(self, since: float, until: float) -> tuple[float, float] | None:
         """Begin and end of the last burst that overlaps the time from `since` to `until`, s."""
         since, until = max(since, self._from_s), min(until, self._until_s)
+        if until < since:
+            return None
         period = self._period_s
         for index in range(math.floor(until / period), math.floor(since / period) - 1, -1):
             start, end = self._burst(index)
