@@ -28,6 +28,7 @@ from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.devices import zcl
 from labctl.virtual.devices.key_faults import KeyMessages
 from labctl.virtual.devices.key_habits import STEPS, KeyHabits, told
+from labctl.virtual.devices.key_turns import lost, taken
 from labctl.virtual.devices.observations import Observations, What
 from labctl.virtual.devices.port import NoAnswer, Peer, RequestRefused, ZclPort
 from labctl.virtual.devices.settings import BASIC, KEY_ESTABLISHMENT
@@ -192,14 +193,7 @@ class KeyResponder:
         if frame.cluster_specific:
             exchange.sequence = frame.sequence
             await self.habits.work(frame.command)
-            return machine.receive(frame.command, frame.payload, frame.from_server)
-        try:
-            _, status = zcl.parse_default_response(frame.payload)
-        except zcl.ZclError:
-            return []
-        if status == zcl.Status.SUCCESS:
-            return []
-        return machine.lost(f"a Default Response with status 0x{status:02X}")
+        return taken(machine, frame)
 
     async def _carry_out(
         self, exchange: _Exchange, actions: list[Action]
@@ -237,10 +231,7 @@ class KeyResponder:
         if status is Status.SUCCESS or exchange.proven or await self._hub_has_it(exchange.peer):
             return established
         self._roll_back(exchange)
-        for action in exchange.machine.lost(f"not delivered: {status.value}"):
-            if isinstance(action, Terminated):
-                return action
-        raise AssertionError("a machine that is lost says so")
+        return lost(exchange.machine, f"not delivered: {status.value}")
 
     async def _hub_has_it(self, peer: Peer) -> bool:
         try:

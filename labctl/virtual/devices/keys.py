@@ -19,6 +19,7 @@ from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.devices import zcl
 from labctl.virtual.devices.key_faults import KeyMessages
 from labctl.virtual.devices.key_habits import STEPS, KeyHabits, told
+from labctl.virtual.devices.key_turns import lost, taken
 from labctl.virtual.devices.observations import Observations, What
 from labctl.virtual.devices.port import Peer, ZclPort
 from labctl.virtual.devices.settings import KEY_ESTABLISHMENT
@@ -117,15 +118,7 @@ class KeyDriver:
                 frame = await self._heard.get()
         except TimeoutError:
             return machine.timed_out()
-        if frame.cluster_specific:
-            return machine.receive(frame.command, frame.payload, frame.from_server)
-        try:
-            _, status = zcl.parse_default_response(frame.payload)
-        except zcl.ZclError:
-            return []
-        if status == zcl.Status.SUCCESS:
-            return []
-        return machine.lost(f"a Default Response with status 0x{status:02X}")
+        return taken(machine, frame)
 
     async def _carry_out(
         self,
@@ -141,7 +134,7 @@ class KeyDriver:
                 status = await self._send(peer, action)
                 # What was heard in the meantime shows that it arrived after all.
                 if status is not Status.SUCCESS and self._heard.empty() and not machine.is_over:
-                    return _only_terminated(machine.lost(f"not delivered: {status.value}"))
+                    return lost(machine, f"not delivered: {status.value}")
             elif isinstance(action, Established):
                 self.habits.install(trust_centre, action)
                 outcome = action
@@ -158,10 +151,3 @@ class KeyDriver:
         if status is Status.SUCCESS and action.command_id in STEPS:
             self.habits.reached(STEPS[action.command_id])
         return status
-
-
-def _only_terminated(actions: list[Action]) -> Terminated:
-    for action in actions:
-        if isinstance(action, Terminated):
-            return action
-    raise AssertionError("a machine that is lost says so")
