@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -156,6 +157,22 @@ def pair(
     return run(loaded, _pair(loaded, applicants, options, subscribers), real_time=options.real_time)
 
 
+def _opened(
+    loaded: LoadedRig,
+    options: PairOptions,
+    subscribers: Sequence[Callable[[Event], None]],
+    note: str,
+) -> AbstractAsyncContextManager[RigSession]:
+    return open_rig(
+        loaded,
+        kind="bench",
+        database=options.database,
+        subscribers=subscribers,
+        seed=options.seed,
+        note=note,
+    )
+
+
 async def _pair(
     loaded: LoadedRig,
     applicants: Sequence[Applicant],
@@ -165,14 +182,7 @@ async def _pair(
     watch = _Watch(set())
     enough = asyncio.Event()
     devices: list[Paired] = []
-    async with open_rig(
-        loaded,
-        kind="bench",
-        database=options.database,
-        subscribers=[watch, *subscribers],
-        seed=options.seed,
-        note="labctl pair",
-    ) as session:
+    async with _opened(loaded, options, [watch, *subscribers], "labctl pair") as session:
         with interrupts(enough):
             for applicant in applicants:
                 paired = Paired(applicant.eui64, applicant.name, Ending.ALREADY)
@@ -235,14 +245,7 @@ async def _confirm(
             await session.hub.confirm(request)
         await watch.over.wait()
 
-    async with open_rig(
-        loaded,
-        kind="bench",
-        database=options.database,
-        subscribers=[watch, *subscribers],
-        seed=options.seed,
-        note="labctl pair --confirm",
-    ) as session:
+    async with _opened(loaded, options, [watch, *subscribers], "labctl pair --confirm") as session:
         with interrupts(enough):
             await session.hub.offer(round(window.total_seconds()))
             session.power_on()
@@ -276,14 +279,7 @@ async def _unpair(
     options: PairOptions,
     subscribers: Sequence[Callable[[Event], None]],
 ) -> tuple[str, bool]:
-    async with open_rig(
-        loaded,
-        kind="bench",
-        database=options.database,
-        subscribers=subscribers,
-        seed=options.seed,
-        note="labctl unpair",
-    ) as session:
+    async with _opened(loaded, options, subscribers, "labctl unpair") as session:
         device = next(
             (
                 each
