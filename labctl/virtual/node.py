@@ -128,6 +128,8 @@ class Node:
         self.short_poll_s = 0.25
         self.keepalive_s = 60.0  # always-on end devices
         self.endpoints: dict[int, SimpleDescriptor] = {}
+        self.takes_data_under_key_of: Callable[[Eui64], bool] = lambda _partner: True
+        """Whether data secured with a partner's link key is taken; commands always are."""
         self.counters: dict[str, int] = defaultdict(int)
         self.last_counter = 0
         self.powered = False

@@ -267,6 +267,8 @@ class Aps:
             payload, source = opened
         if frame.kind == Kind.COMMAND:
             self._commands.received(carrier, frame, payload, source, nwk_secured)
+        elif source is not None and not self.node.takes_data_under_key_of(source):
+            self.counters["aps_link_key_not_authorized"] += 1
         elif not nwk_secured:
             self.counters["nwk_unsecured_dropped"] += 1
         elif frame.kind == Kind.ACK:

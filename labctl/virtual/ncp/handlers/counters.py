@@ -17,6 +17,7 @@ _SOURCES: dict[int, str] = {
     11: "aps_tx_failed",
     21: "nwk_frame_counter_failure",
     22: "aps_frame_counter_failure",
+    24: "aps_link_key_not_authorized",
     25: "nwk_decryption_failure",
     26: "aps_decryption_failure",
 }

@@ -111,6 +111,7 @@ class Network(Part):
         node.endpoints.update(configuration.endpoints)
         self.state.addresses.update(self.ezsp.addresses.known())
         node.power_on()
+        node.takes_data_under_key_of = self.ezsp.security.may_protect_data
         self.node = node
         return node
 
