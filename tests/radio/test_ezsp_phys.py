@@ -570,7 +570,7 @@ def test_a_band_that_the_stick_has_not_is_told_when_forming(
 @pytest.mark.parametrize(
     ("phys", "what"),
     [
-        ((PhySettings(NATIVE, 8), PhySettings(SUB_GHZ, 40)), "PHY_INVALID_POWER"),
+        ((PhySettings(NATIVE, 8), PhySettings(SUB_GHZ, 40)), "TRANSMIT_INVALID_POWER"),
         ((PhySettings(NATIVE, 8), PhySettings(Channel(0, 20), 8)), "sub-GHz"),
         ((PhySettings(SUB_GHZ, 8), PhySettings(OTHER, 8)), "sub-GHz"),
     ],

@@ -15,7 +15,6 @@ import zigpy.exceptions
 from bellows.exception import ControllerError, EzspError
 
 from labctl.errors import RigError
-from labctl.events import JoinKind
 from labctl.radio.coordinator import (
     Coordinator,
     CoordinatorListener,
@@ -35,6 +34,7 @@ from labctl.radio.ezsp.addresses import AddressBook, pin
 from labctl.radio.ezsp.application import SmartEnergyApplication, application_configuration
 from labctl.radio.ezsp.children import ChildPhys
 from labctl.radio.ezsp.forming import FORM_ANEW, bring_up, must_be_ok
+from labctl.radio.ezsp.joins import Departure, change_of
 from labctl.radio.ezsp.key_engine import EzspKeyEngine, built_in_suites
 from labctl.radio.ezsp.link_keys import LinkKeyTable, driver_eui64
 from labctl.radio.ezsp.messages import ReceivedFrame, Sender, received_frame
@@ -68,18 +68,6 @@ _PARTNER_KEYS_ALLOWED, _PARTNER_KEYS_DENIED = 0x61, 0x60
 _PARTNER_KEY_SENT = frozenset(
     {"TC_APP_KEY_SENT_TO_REQUESTER", "APP_LINK_KEY_ESTABLISHED", "TC_RESPONDED_TO_KEY_REQUEST"}
 )
-
-_JOIN_KINDS = {
-    t.EmberDeviceUpdate.STANDARD_SECURITY_SECURED_REJOIN: JoinKind.SECURED_REJOIN,
-    t.EmberDeviceUpdate.STANDARD_SECURITY_UNSECURED_JOIN: JoinKind.JOIN,
-    t.EmberDeviceUpdate.STANDARD_SECURITY_UNSECURED_REJOIN: JoinKind.UNSECURED_REJOIN,
-}
-_JOIN_DECISIONS = {
-    t.EmberJoinDecision.USE_PRECONFIGURED_KEY: JoinDecision.KEY_SENT,
-    t.EmberJoinDecision.SEND_KEY_IN_THE_CLEAR: JoinDecision.KEY_SENT,
-    t.EmberJoinDecision.DENY_JOIN: JoinDecision.DENIED,
-    t.EmberJoinDecision.NO_ACTION: JoinDecision.NO_ACTION,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +103,7 @@ class EzspCoordinator(Coordinator):
         self._key_engine: EzspKeyEngine | None = None
         self._phys: Phys | None = None
         self._children: ChildPhys | None = None
-        self._joins = asyncio.Lock()
+        self._changes = asyncio.Lock()
         self._addresses = AddressBook(lambda *entry: self._spawn(self._pin(*entry)))
         self._tasks: set[asyncio.Task[None]] = set()
         self._unresolved: dict[int, list[ReceivedFrame]] = {}
@@ -496,65 +484,49 @@ class EzspCoordinator(Coordinator):
         nobody = not int.from_bytes(eui64.big_endian, "big")
         self._listener.partner_key(PartnerKey(None if nobody else eui64, refusal))
 
-    def _trust_centre_join(
-        self,
-        nwk: int,
-        ieee: t.EUI64,
-        update: t.EmberDeviceUpdate,
-        decision: t.EmberJoinDecision,
-        parent: int,
-    ) -> None:
-        assert self._listener is not None
-        eui64 = Eui64(str(ieee))
-        if update == t.EmberDeviceUpdate.DEVICE_LEFT:
-            if self._children is None or not self._joins.locked():
-                self._listener.device_left(eui64, int(nwk))
-            else:
-                self._spawn(self._left_later(eui64, int(nwk)))
+    def _trust_centre_join(self, *args: Any) -> None:
+        change = change_of(*args)
+        if change is None:
+            _LOGGER.warning("%s: unknown device update %r", self._port.name, args)
             return
-        kind = _JOIN_KINDS.get(update)
-        if kind is None:
-            _LOGGER.warning("%s: unknown device update %r", self._port.name, update)
-            return
-        verdict = _JOIN_DECISIONS.get(decision, JoinDecision.NO_ACTION)
-        if verdict is not JoinDecision.DENIED:
-            self._addresses.remember(eui64, int(nwk))
-        join = JoinSeen(
-            eui64=eui64, nwk=int(nwk), kind=kind, decision=verdict, parent_nwk=int(parent)
-        )
+        if isinstance(change, JoinSeen) and change.decision is not JoinDecision.DENIED:
+            self._addresses.remember(change.eui64, change.nwk)
         if self._children is None:
-            self._listener.join_seen(join)
+            self._tell(change)
+            return
+        # A join is told with its PHY, for which the child table has to be asked: whatever happens
+        # to devices is told in turn, and the device's own frames wait.
+        hold = isinstance(change, JoinSeen) and self._is_free(change.nwk)
+        held = self._unresolved.setdefault(change.nwk, []) if hold else None
+        self._spawn(self._tell_in_turn(self._children, change, held))
+
+    def _tell(self, change: JoinSeen | Departure) -> None:
+        assert self._listener is not None
+        if isinstance(change, JoinSeen):
+            self._listener.join_seen(change)
         else:
-            # Its frames wait until it is known over which PHY they come.
-            held = self._unresolved.setdefault(join.nwk, []) if self._is_free(join.nwk) else None
-            self._spawn(self._join_located(self._children, join, held))
+            self._listener.device_left(change.eui64, change.nwk)
 
     def _is_free(self, nwk: int) -> bool:
         return nwk not in self._unresolved and len(self._unresolved) < _MOST_WAITING
 
-    async def _join_located(
-        self, children: ChildPhys, join: JoinSeen, held: list[ReceivedFrame] | None
+    async def _tell_in_turn(
+        self, children: ChildPhys, change: JoinSeen | Departure, held: list[ReceivedFrame] | None
     ) -> None:
-        """Tell of a join once the child table has said which PHY it was on; one after the other."""
-        assert self._listener is not None
-        async with self._joins:
-            bearer = children.bearer_of(join.eui64)
-            try:
-                with self._driver():
-                    bearer = await children.locate(join.eui64)
-            except RigError as error:
-                _LOGGER.warning("on which PHY is %s? %s", join.eui64, error)
-            self._listener.join_seen(replace(join, bearer=bearer))
+        async with self._changes:
+            if isinstance(change, JoinSeen):
+                bearer = children.bearer_of(change.eui64)
+                try:
+                    with self._driver():
+                        bearer = await children.locate(change.eui64)
+                except RigError as error:
+                    _LOGGER.warning("on which PHY is %s? %s", change.eui64, error)
+                change = replace(change, bearer=bearer)
+            self._tell(change)
         if held is not None:
-            del self._unresolved[join.nwk]
+            del self._unresolved[change.nwk]
             for frame in held:
                 self._deliver(frame, self._addresses.eui64_of(frame.nwk))
-
-    async def _left_later(self, eui64: Eui64, nwk: int) -> None:
-        """After the joins that are still being told."""
-        assert self._listener is not None
-        async with self._joins:
-            self._listener.device_left(eui64, nwk)
 
     def _frame_received(self, frame: ReceivedFrame) -> None:
         if frame.kind not in (

@@ -11,6 +11,7 @@ from bellows.exception import InvalidCommandError
 from labctl.errors import RigError
 from labctl.radio.coordinator import DutyCycle
 from labctl.radio.ezsp.driver_gaps import DutyCycleLimits
+from labctl.radio.ezsp.messages import status_name
 from labctl.smart_energy.airtime import DutyCycleState, Limits
 
 NEEDS_DUTY_CYCLE = (
@@ -71,7 +72,7 @@ async def set_limits(ezsp: Any, limits: Limits, radio: str) -> None:
         )
         if not _ok(status):
             raise RigError(
-                f"the firmware takes no duty cycle limits: {status!r}",
+                f"the firmware takes no duty cycle limits: {status_name(status)}",
                 where=radio,
                 mend=NEEDS_DUTY_CYCLE,
             )

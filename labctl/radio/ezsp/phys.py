@@ -24,6 +24,7 @@ from bellows.exception import InvalidCommandError
 from labctl.errors import RigError
 from labctl.events import Band
 from labctl.radio.coordinator import PhySettings
+from labctl.radio.ezsp.messages import status_name
 from labctl.smart_energy.channels import Channel, channels_of_page, mask_of_channels
 
 _LOGGER = logging.getLogger(__name__)
@@ -129,9 +130,9 @@ class Phys:
         if not _ok(status):
             raise RigError(
                 f"the second PHY does not start at {channel} with {tx_power_dbm} dBm: "
-                f"{status.name}",
+                f"{status_name(status)}",
                 where=self._radio,
-                mend=NEEDS_SECOND_PHY,
+                mend="change the channel or tx_power_dbm of hub.sub_ghz in the rig file",
             )
         found = await self._channel_of(SECOND)
         if found != channel:
@@ -169,7 +170,7 @@ class Phys:
             )
         if not _ok(status):
             raise RigError(
-                f"the NCP did not move from {present} to {channel}: {status.name}",
+                f"the NCP did not move from {present} to {channel}: {status_name(status)}",
                 where=self._radio,
             )
 
@@ -251,9 +252,9 @@ class Phys:
                 raise
             # bellows' own way to say that the NCP refused
             (answer,) = error.args
-            status = getattr(answer[0], "name", answer)
             raise RigError(
-                f"the NCP does not scan {channels[0]} and others of its page: {status}",
+                f"the NCP does not scan {channels[0]} and others of its page: "
+                f"{status_name(answer[-1])}",
                 where=self._radio,
                 mend=NEEDS_SUB_GHZ if channels[0].band is Band.MHZ_868 else "",
             ) from error
