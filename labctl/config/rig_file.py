@@ -20,6 +20,7 @@ from labctl.config.fields import (
     section,
     wrong,
 )
+from labctl.config.hub_links import Agility, Links, OverCapacity, OverCapacityChoice
 from labctl.config.hub_radio import (
     DutyCycle,
     MaybeBand,
@@ -192,6 +193,12 @@ class Hub(Strict):
     """How long devices are asked to be silent when airtime on 868 MHz runs out."""
     sub_ghz_links: Annotated[int, Whole(0, 64)] = 4
     """Devices that may read every 10 s or more often on 868 MHz; one more is over capacity."""
+    over_capacity: OverCapacityChoice = OverCapacity.SERVE
+    """What becomes of that one: it is recorded, and `serve`d all the same or `refuse`d."""
+    agility: Annotated[Agility, BeforeValidator(section)] = Field(default_factory=Agility)
+    """When the hub changes its channel of its own accord."""
+    links: Annotated[Links, BeforeValidator(section)] = Field(default_factory=Links)
+    """How often the hub looks at its links."""
     certificate: Name = LAB_CA
     """`lab-ca` (the lab's own authority), or a certificate of the inventory."""
     pan_id: Annotated[int, Whole(0x0001, 0xFFFE, hexadecimal=True)] | None = None

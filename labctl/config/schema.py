@@ -85,6 +85,8 @@ _TITLES = {
     "Tunnels": "`hub.tunnels`",
     "SubGhz": "`hub.sub_ghz`",
     "DutyCycle": "`hub.duty_cycle` and `virtual.duty_cycle`",
+    "Agility": "`hub.agility`",
+    "Links": "`hub.links`",
     "Supplier": "`hub.supplier`",
     "ElectricityMeter": "`meters.NAME`, electricity",
     "GasMeter": "`meters.NAME`, gas",

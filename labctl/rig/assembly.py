@@ -23,6 +23,7 @@ from labctl.hub.settings import (
     TunnelSettings,
 )
 from labctl.radio.coordinator import NetworkSettings, PhySettings
+from labctl.rig.bearer_settings import bearer_settings
 from labctl.rig.meters import meters as meters
 from labctl.virtual import devices as virtual
 
@@ -68,6 +69,7 @@ def hub_settings(loaded: LoadedRig) -> HubSettings:
         refusal_status=hub.refusal_status,
         write_status=hub.write_status,
         gas_proxy_counts=hub.gas_proxy_counts,
+        bearers=bearer_settings(loaded),
         require_consent=hub.require_consent,
         key_engine=KeyEngine(hub.key_engine.value),
         keep_alive_base_min=hub.keep_alive.base_min,
@@ -113,6 +115,7 @@ def logged_device(device: DeviceUnderTest) -> LoggedDevice:
         manufacturer=device.device.manufacturer,
         model=device.device.model,
         settings=device.settings,
+        bands=device.bands,
     )
 
 
