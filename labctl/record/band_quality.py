@@ -6,9 +6,11 @@ It is made of the counts behind the links, so years of samples cost no more than
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from labctl.events import Band
+from labctl.record.rows import Link
 from labctl.record.stats import percentile
 
 _COUNTS = """
@@ -49,6 +51,20 @@ def rssi_by_band(
     counts: dict[tuple[int, str], dict[int, int]] = {}
     for is_2450, direction, rssi_dbm, samples in rows:
         counts.setdefault((is_2450, direction), {})[rssi_dbm] = samples
+    return _by_band(counts)
+
+
+def by_band_of(links: Iterable[Link]) -> tuple[BandRssi, ...]:
+    """The same of links that are loaded already."""
+    counts: dict[tuple[int, str], dict[int, int]] = {}
+    for link in sorted(links, key=lambda link: (link.page != 0, link.direction != "to-hub")):
+        into = counts.setdefault((link.page == 0, link.direction), {})
+        for rssi_dbm, samples in link.rssi_counts.items():
+            into[rssi_dbm] = into.get(rssi_dbm, 0) + samples
+    return _by_band({key: values for key, values in counts.items() if values})
+
+
+def _by_band(counts: Mapping[tuple[int, str], dict[int, int]]) -> tuple[BandRssi, ...]:
     found = []
     for (is_2450, direction), values in counts.items():
         band = Band.GHZ_2_4 if is_2450 else Band.MHZ_868

@@ -70,7 +70,7 @@ def silenced(device_id: int, suspensions: Iterable[Suspension]) -> tuple[Interva
         Interval(
             suspension.start_us,
             suspension.end_us + NOTICE_US,
-            f"suspended for {suspension.minutes} min: {suspension.cause}",
+            f"for {suspension.minutes} min: {suspension.cause}",
         )
         for suspension in suspensions
         if suspension.device_id == device_id

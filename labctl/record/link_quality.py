@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from labctl.record import fetch
-from labctl.record.band_quality import BandRssi, rssi_by_band
+from labctl.record.band_quality import BandRssi, by_band_of
 from labctl.record.bearer_rows import (
     Airtime,
     BandChoice,
@@ -149,16 +149,22 @@ def load_links(db: sqlite3.Connection, run: Run, *, until_us: int | None = None)
         fetch.described(db, ids, events),
         links,
         found,
-        rssi_by_band(db, run_id=run.id),
+        by_band_of(links),
     )
 
 
-def links_of(data: RunData, by_band: tuple[BandRssi, ...] = ()) -> RunLinks:
+def links_of(data: RunData) -> RunLinks:
     """The same from a run that is loaded already."""
     heard = {link.device_id for link in data.links} | {r.device_id for r in data.bearers.reported}
     devices = [device for device in data.devices if device.id in heard]
     return _run_links(
-        data.run, data.until_us, data.radios, devices, data.links, data.bearers, by_band
+        data.run,
+        data.until_us,
+        data.radios,
+        devices,
+        data.links,
+        data.bearers,
+        by_band_of(data.links),
     )
 
 

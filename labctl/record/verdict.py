@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from labctl.events import Verdict
+from labctl.record.bearer_rows import Airtime
 from labctl.record.rows import Device, Join, RunData, Schedule
 from labctl.record.stats import upper_bound
 
@@ -164,6 +165,56 @@ def _rig_findings(data: RunData) -> list[Finding]:
                 Certainty.FAIRLY_SURE,
             )
         )
+    return found + _airtime(data)
+
+
+def _airtime(data: RunData) -> list[Finding]:
+    """The hub's own airtime: it is the rig's, and the law's limit is the rig's to keep."""
+    busiest: dict[str, Airtime] = {}  # computed and counted by the firmware are the same thing
+    for airtime in data.bearers.airtime:
+        before = busiest.get(airtime.radio)
+        if airtime.device_id is None and (before is None or airtime.peak_us > before.peak_us):
+            busiest[airtime.radio] = airtime
+    found = []
+    for airtime in busiest.values():
+        if airtime.peak_us < airtime.limited_us:
+            continue
+        text = (
+            f"the hub was on the air for {airtime.peak_us / 1e6:.1f} s of an hour at {airtime.band}"
+            f" ({airtime.source})"
+        )
+        if airtime.peak_us > airtime.regulated_us:
+            text += f", more than the {airtime.regulated_us / 1e6:g} s that regulation allows"
+            found.append(Finding(Verdict.INFRASTRUCTURE_ERROR, text))
+        else:
+            state = "Critical" if airtime.peak_us >= airtime.critical_us else "Limited"
+            text += f": {state}, within the regulated {airtime.regulated_us / 1e6:g} s"
+            found.append(Finding(Verdict.PASS, text))
+    return found
+
+
+def _device_airtime(data: RunData, device: Device) -> list[Finding]:
+    """A device's own airtime is at least what the hub heard of it."""
+    found = []
+    for airtime in data.bearers.airtime:
+        if airtime.device_id == device.id and airtime.peak_us > airtime.regulated_us:
+            found.append(
+                Finding(
+                    Verdict.FAIL,
+                    f"it was on the air for {airtime.peak_us / 1e6:.1f} s of an hour at"
+                    f" {airtime.band}; regulation allows {airtime.regulated_us / 1e6:g} s",
+                )
+            )
+    for over in data.bearers.over_capacity:
+        if over.device_id == device.id:
+            found.append(
+                Finding(
+                    Verdict.PASS,
+                    f"its high-bandwidth link at 868 MHz was number {over.links} where the hub"
+                    f" offers {over.limit}",
+                )
+            )
+            break
     return found
 
 
@@ -192,6 +243,7 @@ def _assess_device(data: RunData, device: Device, limits: Limits) -> DeviceAsses
             )
         findings += _unanswered(data, device, limits)
         findings += _refusals(data, device, limits)
+        findings += _device_airtime(data, device)
     else:
         findings.append(_not_authorised(data, device, attempts))
     findings = _sorted(findings)

@@ -8,9 +8,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from labctl.record.link_quality import RunLinks, links_of
 from labctl.record.rows import Device, Join, Link, Run, RunData, Schedule
 from labctl.record.verdict import Assessment, DeviceAssessment, Finding, Limits
 from labctl.report.formats import iso
+from labctl.report.link_table import as_json as links_json
+from labctl.report.link_table import without_points
 
 FORMAT = "labctl-report"
 VERSION = 1
@@ -95,6 +98,7 @@ def facts(data: RunData, assessment: Assessment, limits: Limits) -> Facts:
             for refusal in data.refusals
         ],
         "radios": [{**asdict(radio), "up": iso(radio.up_us)} for radio in data.radios],
+        "bearers": _bearers(data, links_of(data)),
         "outages": [
             {**asdict(outage), "start": iso(outage.start_us), "end": iso(outage.end_us)}
             for outage in data.infrastructure
@@ -114,6 +118,30 @@ def _reasons(run: Run, assessment: Assessment, *, same: bool) -> list[str]:
         return list(run.reasons)
     given = [] if same else [f"the verdict {run.verdict} was given when the run ended"]
     return [*given, *assessment.reasons]
+
+
+def _bearers(data: RunData, quality: RunLinks) -> Facts:
+    """What happened on the bands; `links` is what ``labctl links --json`` says of the run."""
+    found = data.bearers
+    timed: dict[str, tuple[Any, ...]] = {
+        "duty_cycle_changes": found.duty_changes,
+        "channel_moves": found.moves,
+        "over_capacity": found.over_capacity,
+        "band_choices": found.choices,
+    }
+    return {
+        "links": links_json(quality),
+        "airtime": [without_points(airtime) for airtime in found.airtime],
+        "noise": [without_points(noise) for noise in found.noise],
+        "suspensions": [
+            {**asdict(each), "start": iso(each.start_us), "end": iso(each.end_us)}
+            for each in found.suspensions
+        ],
+        **{
+            name: [{**asdict(each), "at": iso(each.at_us)} for each in values]
+            for name, values in timed.items()
+        },
+    }
 
 
 def _finding(finding: Finding) -> Facts:

@@ -28,7 +28,16 @@ CLUSTERS = {
     0x0B05: "Diagnostics",
 }
 
-KINDS = {"cad": "CAD", "ihd": "IHD", "ppmid": "PPMID", "meter": "meter", "other": "device"}
+KINDS = {
+    "cad": "CAD",
+    "ihd": "IHD",
+    "ppmid": "PPMID",
+    "load-switch": "load switch",
+    "hand-held-terminal": "hand-held terminal",
+    "gas-meter": "gas meter",
+    "meter": "meter",
+    "other": "device",
+}
 
 
 def instant(at_us: int) -> datetime:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from labctl.record.bearer_rows import Delivery, Noise
+from labctl.record.link_quality import FRAMES, DeviceBearer, Heard, RunLinks, noise_on
 from labctl.record.rows import Device, Link, LinkBucket, RunData
+from labctl.record.sensitivity import GOOD_MARGIN_DB
 from labctl.report import drawing
-from labctl.report.formats import number, plural, words
+from labctl.report.band_charts import margin_levels
+from labctl.report.formats import channel_text, number, plural, words
+from labctl.report.marks import Level, Move, Span, moves, outages, silences
 from labctl.report.scale import Scale, linear, time_axis
 
 #: LQI has 256 values; the distribution shows them in steps of this many.
@@ -25,15 +30,6 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch of the x axis, in percent."""
-
-    left: float
-    width: float
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
 class Plot:
     """A plot with its axes. `summary` says in words what it shows."""
 
@@ -45,13 +41,22 @@ class Plot:
     summary: str
     outages: tuple[Span, ...] = ()
     rejoins: tuple[float, ...] = ()
+    levels: tuple[Level, ...] = ()
+    silences: tuple[Span, ...] = ()
+    moves: tuple[Move, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class LinkChart:
-    """All plots of one device on one radio and channel; RSSI is absent where it is not told."""
+    """All plots of one device on one radio and channel; RSSI is absent where it is not told.
+
+    `heard` says the same as `links`, with margins; `reported` is what the device tells of the hub.
+    """
 
     title: str
+    heard: tuple[Heard, ...]
+    reported: tuple[Heard, ...]
+    deliveries: tuple[Delivery, ...]
     links: tuple[Link, ...]
     rssi_time: Plot | None
     lqi_time: Plot
@@ -59,29 +64,65 @@ class LinkChart:
     lqi_spread: Plot
 
 
-def link_charts(data: RunData, device: Device) -> list[LinkChart]:
+def link_charts(data: RunData, device: Device, quality: RunLinks) -> list[LinkChart]:
     """One chart for each radio and channel that heard the device."""
     groups: dict[tuple[str, str, int, int], list[Link]] = {}
     for link in data.links:
         if link.device_id == device.id:
             groups.setdefault((link.radio, link.band, link.page, link.channel), []).append(link)
-    return [_chart(data, device, title=_title(*key), links=links) for key, links in groups.items()]
+    bearers = {
+        (bearer.radio, bearer.band): bearer
+        for each in quality.devices
+        if each.device_id == device.id
+        for bearer in each.bearers
+    }
+    return [
+        _chart(
+            data,
+            device,
+            quality,
+            bearers.get(key[:2]),
+            at=key[2:],
+            title=_title(*key),
+            links=links,
+        )
+        for key, links in groups.items()
+    ]
 
 
 def _title(radio: str, band: str, page: int, channel: int) -> str:
-    where = f"channel {channel}" if page == 0 else f"page {page}, channel {channel}"
-    return ", ".join(part for part in (band, where, f"radio {radio}" if radio else "") if part)
+    where = channel_text(page, channel)
+    parts = (band if page == 0 else "", where, f"radio {radio}" if radio else "")
+    return ", ".join(part for part in parts if part)
 
 
-def _chart(data: RunData, device: Device, *, title: str, links: list[Link]) -> LinkChart:
+def _chart(
+    data: RunData,
+    device: Device,
+    quality: RunLinks,
+    bearer: DeviceBearer | None,
+    *,
+    at: tuple[int, int],
+    title: str,
+    links: list[Link],
+) -> LinkChart:
     # What the device sends first: that is what most people ask about.
     links = sorted(links, key=lambda link: link.direction != "to-hub")
     x = time_axis(data.run.started_us, data.until_us)
     told = [link for link in links if link.rssi_median_dbm is not None]
+    every = bearer.heard if bearer else ()
+    frames = tuple(h for h in every if h.source == FRAMES and (h.page, h.channel) == at)
+    noise = noise_on(quality.noise, links[0].radio, *at)
     return LinkChart(
         title=title,
+        heard=frames,
+        # They are of the bearer, whatever its channel was: once is enough.
+        reported=tuple(h for h in every if h.source != FRAMES)
+        if bearer and (bearer.page, bearer.channel) == at
+        else (),
+        deliveries=bearer.deliveries if bearer else (),
         links=tuple(links),
-        rssi_time=_rssi_time(data, device, x, told) if told else None,
+        rssi_time=_rssi_time(data, device, x, told, frames, noise) if told else None,
         lqi_time=_lqi_time(data, device, x, links),
         rssi_spread=_spread("RSSI", "dBm", told, lambda link: link.rssi_counts, 1)
         if told
@@ -112,24 +153,29 @@ def _half_width(link: Link, x: Scale) -> float:
     return 50 * link.bucket_us / (x.high - x.low)
 
 
-def _around(data: RunData, device: Device, x: Scale) -> tuple[tuple[Span, ...], tuple[float, ...]]:
-    outages = tuple(
-        Span(
-            x.percent(outage.start_us),
-            max(0.3, x.percent(outage.end_us) - x.percent(outage.start_us)),
-            outage.what,
-        )
-        for outage in data.infrastructure
+def _around(data: RunData, device: Device, x: Scale, radio: str, plot: Plot) -> Plot:
+    """The plot with what else happened on the time line."""
+    return replace(
+        plot,
+        outages=outages(data, x),
+        rejoins=tuple(
+            x.percent(join.started_us)
+            for join in data.joins
+            if join.device_id == device.id and join.kind != "join"
+        ),
+        silences=silences(data, x, device_id=device.id),
+        moves=moves(data, x, radio),
     )
-    rejoins = tuple(
-        x.percent(join.started_us)
-        for join in data.joins
-        if join.device_id == device.id and join.kind != "join"
-    )
-    return outages, rejoins
 
 
-def _rssi_time(data: RunData, device: Device, x: Scale, links: list[Link]) -> Plot:
+def _rssi_time(
+    data: RunData,
+    device: Device,
+    x: Scale,
+    links: list[Link],
+    heard: tuple[Heard, ...],
+    noise: Noise | None,
+) -> Plot:
     values = [
         value
         for link in links
@@ -137,7 +183,8 @@ def _rssi_time(data: RunData, device: Device, x: Scale, links: list[Link]) -> Pl
         for value in (bucket.rssi_p10_dbm, bucket.rssi_p90_dbm)
         if value is not None
     ]
-    y = linear(min(values), max(values), least_span=20)
+    needed = heard[0].sensitivity_dbm if heard else min(values)
+    y = linear(min(*values, needed), max(*values, needed + GOOD_MARGIN_DB), least_span=20)
     series = []
     for link in links:
         half, longest = _half_width(link, x), _longest(link)
@@ -164,22 +211,16 @@ def _rssi_time(data: RunData, device: Device, x: Scale, links: list[Link]) -> Pl
             band[-1].append((px, py, highs[at]))
             last = at
         series.append(Series(link.direction, drawing.lines(line, half), drawing.bands(band, half)))
-    outages, rejoins = _around(data, device, x)
     told = "; ".join(
         f"{words(link.direction)}: median {number(link.rssi_median_dbm)} dBm,"
         f" weakest tenth at or below {number(link.rssi_p10_dbm)} dBm"
         for link in links
     )
-    return Plot(
-        "RSSI over time",
-        "dBm",
-        x,
-        y,
-        tuple(series),
-        f"RSSI over time. {told}.",
-        outages,
-        rejoins,
-    )
+    plot = Plot("RSSI over time", "dBm", x, y, tuple(series), f"RSSI over time. {told}.")
+    if heard:
+        floor_dbm = None if noise is None else noise.floor_dbm
+        plot = replace(plot, levels=margin_levels(needed, y, floor_dbm))
+    return _around(data, device, x, links[0].radio, plot)
 
 
 def _lqi_time(data: RunData, device: Device, x: Scale, links: list[Link]) -> Plot:
@@ -197,9 +238,9 @@ def _lqi_time(data: RunData, device: Device, x: Scale, links: list[Link]) -> Plo
         )
         for link in links
     )
-    outages, rejoins = _around(data, device, x)
     told = "; ".join(f"{words(link.direction)}: median {link.lqi_median}" for link in links)
-    return Plot("LQI over time", "", x, y, series, f"LQI over time. {told}.", outages, rejoins)
+    plot = Plot("LQI over time", "", x, y, series, f"LQI over time. {told}.")
+    return _around(data, device, x, links[0].radio, plot)
 
 
 def _spread(

@@ -18,7 +18,8 @@ from labctl.record.link_quality import (
     noise_here,
 )
 from labctl.record.sensitivity import margin_word
-from labctl.report.formats import channel_text, duration, iso, number, share
+from labctl.report.formats import channel_text, iso, number, share
+from labctl.report.method import bucket_text
 
 HEAD = (
     "device",
@@ -176,7 +177,7 @@ def airtime_text(airtime: Airtime) -> str:
 
 def forecast_text(forecast: Forecast) -> str:
     """What will be if traffic goes on as it does."""
-    return f"reaches {forecast.state.capitalize()} in {duration(forecast.in_s * 1_000_000)}"
+    return f"reaches {forecast.state.capitalize()} in {bucket_text(forecast.in_s * 1_000_000)}"
 
 
 def by_band_lines(found: tuple[BandRssi, ...]) -> list[tuple[str, ...]]:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from labctl.events import Band
 from labctl.record.compliance import RECOVERY_US, SETTLING_US
+from labctl.record.sensitivity import GOOD_MARGIN_DB, LEAST_MARGIN_DB, sensitivity
 from labctl.record.verdict import Limits
-from labctl.report.formats import duration
+from labctl.report.formats import duration, number
+
+_SENSITIVITIES = " and ".join(
+    f"{number(sensitivity(band.value).dbm)} dBm at {band.value}" for band in Band
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,25 @@ def method(limits: Limits, *, simulated: bool) -> list[Paragraph]:
             " percentile by nearest rank, never a mean. Frames that were lost have no RSSI, so the"
             " worst moments are missing from it. LQI is not standardised: compare it within one"
             " radio and firmware only.",
+        ),
+        Paragraph(
+            "Margin and delivery.",
+            "The margin is the 10th percentile above the sensitivity of whoever listens: what the"
+            " maker states where the model is known, else the usual figure of the band"
+            f" ({_SENSITIVITIES}; at 868 MHz an estimate). From {GOOD_MARGIN_DB} dB it is called"
+            f" good, from {LEAST_MARGIN_DB} dB marginal: a proposal, since no figure is published."
+            " Delivered to hub is the share of the scheduled reads that came, those excused that"
+            " fell into outages, suspensions or times unpaired; delivered from hub is the share of"
+            " its unicasts, or of its answers, that were acknowledged. Both are after retries of"
+            " MAC and APS, which hide loss. The noise floor is the median of energy scans.",
+        ),
+        Paragraph(
+            "Airtime.",
+            "Transmission in a sliding hour, in 13 buckets of 5 minutes (Zigbee R22, annex D),"
+            " computed from the lengths of frames, acknowledgements and retries where they are"
+            " known; of devices only what the hub heard. What the firmware counts is shown beside"
+            " it. A forecast goes on as the traffic did when it was made. A device that was told to"
+            " be silent is not held to account for the reads of that time.",
         ),
         Paragraph(
             "Joins.",

@@ -14,12 +14,15 @@ from markupsafe import Markup
 from labctl import __version__
 from labctl.events import Verdict
 from labctl.record.compliance import GapCause
+from labctl.record.link_quality import FRAMES, RunLinks, links_of
 from labctl.record.rows import Device, RunData, Schedule
 from labctl.record.verdict import WORST_FIRST, Assessment, Limits
 from labctl.report import formats
+from labctl.report.band_pages import TOLD_HERE, bands
 from labctl.report.facts import Facts
 from labctl.report.join_charts import Attempt, attempts
 from labctl.report.link_charts import LinkChart, link_charts
+from labctl.report.link_table import delivered
 from labctl.report.method import bucket_text, certainty_text, method
 from labctl.report.read_charts import ScheduleChart, schedule_chart
 
@@ -40,6 +43,7 @@ class DeviceView:
     join_time: str
     missed: str
     rssi: str
+    margin: str
     attempts: list[Attempt]
     schedules: list[ScheduleChart]
     links: list[LinkChart]
@@ -82,12 +86,15 @@ def _environment(*, html: bool) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     filters: dict[str, Callable[..., Any]] = {
+        "channel": lambda heard: formats.channel_text(heard.page, heard.channel),
         "clock_time": formats.clock_time,
+        "delivered": delivered,
         "cluster": formats.cluster,
         "detail": _detail,
         "duration": formats.duration,
         "duration_short": bucket_text,
         "kind": lambda kind: formats.KINDS.get(kind or "other", "device"),
+        "level": lambda dbm: "–" if dbm is None else f"{dbm} dBm",
         "md": formats.markdown_text,
         "number": formats.number,
         "period": formats.period,
@@ -118,19 +125,26 @@ def html(data: RunData, assessment: Assessment, facts: Facts, limits: Limits) ->
     assert loader is not None
     style, _, _ = loader.get_source(environment, "style.css")
     reasons = _reasons(data, assessment, facts)
-    notes = [e for e in facts["events"]["listed"] if e["kind"] != "run-interrupted"]
+    quality = links_of(data)
+    told = TOLD_HERE | {"run-interrupted"}
+    notes = [e for e in facts["events"]["listed"] if e["kind"] not in told]
+    not_told = facts["events"]["warnings_and_errors"] - sum(
+        event.severity != "info" and event.kind in told for event in data.events
+    )
     return environment.get_template(
         "report.html.j2"
     ).render(
         f=facts,
         style=Markup(style),  # noqa: S704 - our own file
-        views=[_view(data, d, device) for d, device in _pairs(data, facts)],
+        views=[_view(data, d, device, quality) for d, device in _pairs(data, facts)],
+        bands=bands(data, quality),
         names=_names(data),
         reasons=reasons[:MOST_REASONS],
         more_reasons=max(0, len(reasons) - MOST_REASONS),
         certainty_text=certainty_text(facts["verdict"]["verdict"], facts["verdict"]["certainty"]),
         cards=_cards(facts),
         notes=notes[:MOST_NOTES],
+        notes_in_all=not_told,
         method=method(limits, simulated=data.run.simulated),
         version=__version__,
     )
@@ -138,12 +152,17 @@ def html(data: RunData, assessment: Assessment, facts: Facts, limits: Limits) ->
 
 def markdown(data: RunData, facts: Facts, limits: Limits) -> str:
     """The same in Markdown, for pull requests and terminals."""
+    quality = links_of(data)
     text = (
         _markdown_environment()
         .get_template("report.md.j2")
         .render(
             f=facts,
-            views=[_view(data, d, device, drawn=False) for d, device in _pairs(data, facts)],
+            views=[
+                _view(data, d, device, quality, drawn=False) for d, device in _pairs(data, facts)
+            ],
+            bands=bands(data, quality, drawn=False),
+            quality={device.device_id: device for device in quality.devices},
             names=_names(data),
             method=method(limits, simulated=data.run.simulated),
         )
@@ -232,6 +251,19 @@ def _cards(facts: Facts) -> list[Card]:
                 f"10th percentile, {label} {formats.words(direction)}",
             )
         )
+    busiest = max(
+        (a for a in facts["bearers"]["airtime"] if a["device_id"] is None),
+        key=lambda a: a["peak_us"] / a["limited_us"],
+        default=None,
+    )
+    if busiest:
+        cards.append(
+            Card(
+                f"Airtime, {busiest['band']}",
+                f"{busiest['peak_us'] / 1e6:.1f} s",
+                f"the hub's busiest hour; Limited is {busiest['limited_us'] / 1e6:g} s",
+            )
+        )
     cards.append(
         Card(
             "Refused",
@@ -250,7 +282,9 @@ def _cards(facts: Facts) -> list[Card]:
     return cards
 
 
-def _view(data: RunData, d: Facts, device: Device, *, drawn: bool = True) -> DeviceView:
+def _view(
+    data: RunData, d: Facts, device: Device, quality: RunLinks, *, drawn: bool = True
+) -> DeviceView:
     made = " ".join(part for part in (device.manufacturer, device.model) if part)
     about = [formats.KINDS.get(device.kind or "other", "device"), made, device.eui64]
     if device.firmware_version:
@@ -270,9 +304,10 @@ def _view(data: RunData, d: Facts, device: Device, *, drawn: bool = True) -> Dev
         join_time=_join_time(d),
         missed=_missed(own),
         rssi=_rssi(d),
+        margin=_margin(device, quality),
         attempts=attempts(joins) if drawn else [],
         schedules=[schedule_chart(data, schedule) for schedule in own] if drawn else [],
-        links=link_charts(data, device) if drawn else [],
+        links=link_charts(data, device, quality) if drawn else [],
     )
 
 
@@ -291,3 +326,16 @@ def _missed(schedules: list[Schedule]) -> str:
 def _rssi(d: Facts) -> str:
     told = [link["rssi_p10_dbm"] for link in d["links"] if link["rssi_p10_dbm"] is not None]
     return f"{formats.number(min(told))} dBm" if told else "–"
+
+
+def _margin(device: Device, quality: RunLinks) -> str:
+    """The least margin of the weakest tenth of its frames, in either direction."""
+    told = [
+        heard.margin_db
+        for each in quality.devices
+        if each.device_id == device.id
+        for bearer in each.bearers
+        for heard in bearer.heard
+        if heard.margin_db is not None and heard.source == FRAMES
+    ]
+    return f"{formats.number(min(told))} dB" if told else "–"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from labctl.record.compliance import Compliance, GapCause
 from labctl.record.rows import RunData, Schedule
 from labctl.report.formats import duration, number, period, plural
-from labctl.report.link_charts import Span
+from labctl.report.marks import Span, outages
 from labctl.report.scale import LogScale, Scale, Tick, log_counts, time_axis
 
 #: Up to this many reads are drawn one by one; more of them as shares of what was due.
@@ -93,23 +93,20 @@ def _strip(data: RunData, schedule: Schedule) -> Strip:
     few = result.observed <= MOST_TICKS
     reads = _ticks(result, x) if few else _shares(result, x, schedule.period_ms)
     marks: list[Mark] = []
-    for cause in (GapCause.UNPAIRED, GapCause.INFRASTRUCTURE, GapCause.REJOINING):
+    for cause in (
+        GapCause.UNPAIRED,
+        GapCause.SUSPENDED,
+        GapCause.INFRASTRUCTURE,
+        GapCause.REJOINING,
+    ):
         marks += _marks(result, x, cause)
     marks += _marks(result, x, GapCause.UNEXPLAINED)
-    outages = tuple(
-        Span(
-            x.percent(outage.start_us),
-            max(0.3, x.percent(outage.end_us) - x.percent(outage.start_us)),
-            outage.what,
-        )
-        for outage in data.infrastructure
-    )
     summary = (
         f"{number(result.observed)} reads, {number(result.expected)} due,"
         f" {plural(len(result.gaps), 'gap')}, the longest interval"
         f" {duration(result.longest_gap_ms * 1000)}"
     )
-    return Strip(x, reads, few, tuple(marks), outages, summary)
+    return Strip(x, reads, few, tuple(marks), outages(data, x), summary)
 
 
 def _marks(result: Compliance, x: Scale, cause: GapCause) -> list[Mark]:

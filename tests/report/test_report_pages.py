@@ -262,7 +262,7 @@ def test_the_three_forms_agree(report: Reported) -> None:
     ]
     assert [[row[i] for i in (0, 1, 3, 4, 5, 6, 10, 11)] for row in reads] == expected
     links = table("### Links")
-    assert [(row[0], row[5], row[6], row[8]) for row in links] == [
+    assert sorted((row[0], row[5], row[7], row[10]) for row in links) == sorted(
         (
             d["label"],
             str(link["samples"]),
@@ -271,7 +271,7 @@ def test_the_three_forms_agree(report: Reported) -> None:
         )
         for d in facts["devices"]
         for link in d["links"]
-    ]
+    )
     joins = table("### Join attempts")
     assert len(joins) == facts["totals"]["joins"]
     for device in facts["devices"]:

@@ -60,5 +60,5 @@ def test_the_two_themes_name_the_same_colours() -> None:
     names = re.compile(r"--([a-z-]+): #")
     assert set(names.findall(light_part)) == set(names.findall(dark_part.split("* {", 1)[0]))
     used = set(re.findall(r"var\(--([a-z-]+)\)", STYLE))
-    local = {"v", "vb", "c", "p"}
+    local = {"v", "vb", "c", "p", "l"}
     assert used - local <= set(names.findall(light_part))
