@@ -30,6 +30,8 @@ from labctl.smart_energy.status import status_name
 CLUSTER_ID: Final = 0x0704
 LOOK_S, BUSY_S, NO_IDS_S, ANSWER_S, ATTEMPTS = 10.0, 180.0, 5.0, 5.0, 5
 MAXIMUM_TRANSFER: Final = 1500
+MOST_GIVEN: Final = 16
+"""So many of the ids that a device gave are remembered, to be closed when it has no more."""
 TUNNELLED: Final = frozenset({DeviceKind.PPMID, DeviceKind.LOAD_SWITCH})
 """Kinds of devices to which the hub opens tunnels."""
 
@@ -46,8 +48,8 @@ class _Partner:
     tunnel: int | None = None
     most: int = 0
     attempts: int = 0
-    given: set[int] = field(default_factory=set)
-    """Ids that the device gave, and that it may still hold open."""
+    given: dict[int, None] = field(default_factory=dict)
+    """Ids that the device gave, and that it may still hold open: the last `MOST_GIVEN`."""
     waiting: asyncio.Future[Any] | None = field(default=None, repr=False)
 
 
@@ -121,7 +123,7 @@ class Tunnels:
         if request.command_id == _DATA:
             self._note("tunnel-data", partner, octets=len(fields.data), direction="to-hub")
         elif request.command_id == _CLOSED:
-            partner.given.discard(int(fields.tunnel_id))
+            partner.given.pop(int(fields.tunnel_id), None)
             self._lost(partner, "closed by the device")
         elif request.command_id == _ERROR:
             status = int(fields.transfer_data_status)
@@ -188,7 +190,7 @@ class Tunnels:
         status = int(answer.tunnel_status)
         if status == TunnelStatus.SUCCESS:
             partner.tunnel = int(answer.tunnel_id)
-            partner.given.add(partner.tunnel)
+            self._keep(partner, partner.tunnel)
             partner.most = int(answer.maximum_incoming_transfer_size)
             self._note("tunnel-opened", partner, attempts=partner.attempts)
             partner.attempts = 0
@@ -225,10 +227,17 @@ class Tunnels:
         finally:
             partner.waiting = None
 
+    @staticmethod
+    def _keep(partner: _Partner, tunnel_id: int) -> None:
+        partner.given.pop(tunnel_id, None)
+        partner.given[tunnel_id] = None
+        if len(partner.given) > MOST_GIVEN:
+            del partner.given[next(iter(partner.given))]
+
     async def _close_others(self, partner: _Partner) -> None:
         """Close what the device gave before and may still hold open."""
         while partner.given:
-            tunnel_id = partner.given.pop()
+            tunnel_id, _ = partner.given.popitem()
             await self._command(partner, _COMMANDS.close_tunnel, tunnel_id=tunnel_id)
 
     async def _command(self, partner: _Partner, command: Any, **fields: Any) -> bool:

@@ -20,11 +20,13 @@ from enum import StrEnum
 from hashlib import blake2b
 
 from labctl.meters.civil import DAY_S, HALF_HOUR_S
+from labctl.meters.recent import keep
 from labctl.meters.shapes import HEATING_SHARES, LOAD_SHARES
 
 SLOTS = DAY_S // HALF_HOUR_S
 """Half-hours of a UTC day."""
 _MINUTES = HALF_HOUR_S // 60
+_MOST_DAYS = 1000  # that are kept as worked out: the 24 months that devices can ask for, and more
 _UNIT = 1 << 16  # fixed point of shapes and noise
 _US = 1_000_000
 
@@ -142,7 +144,7 @@ class HalfHourProfile(Profile):
             for amount in self.half_hours_of(day):
                 total += amount
                 running.append(total)
-            sums = self._days[day] = tuple(running)
+            sums = keep(self._days, day, tuple(running), _MOST_DAYS)
         return sums
 
     def _day_start(self, day: int) -> int:

@@ -11,9 +11,11 @@ import datetime
 from dataclasses import dataclass, field
 
 from labctl.meters.civil import TimeBase, date_at, utc_of
+from labctl.meters.recent import keep
 
 _DAY_MINUTES = 1440
 _FURTHEST_DAYS = 800
+_MOST_DAYS = 2 * _FURTHEST_DAYS  # that are kept as worked out: as far as `span_at` looks
 _MOST = 200  # entries of one kind; Calendar counts them in one octet
 
 
@@ -190,5 +192,5 @@ class SwitchingTable:
             last: dict[int, int] = {}  # of times that do not come in March, the last holds
             for switch in of_day:
                 last[utc_of(date, switch.minute, self.time_base)] = switch.value
-            found = self._cache[number] = tuple(last.items())
+            found = keep(self._cache, number, tuple(last.items()), _MOST_DAYS)
         return found

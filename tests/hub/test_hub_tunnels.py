@@ -177,6 +177,7 @@ class Server:
         self.asked: list[float] = []
         self.received: list[bytes] = []
         self.silent = False
+        self.next_id = 9
         device.bench.radio.receivers[device.nwk] = self.receive
 
     def receive(self, packet: Outgoing) -> None:
@@ -203,7 +204,7 @@ class Server:
             self.asked.append(asyncio.get_running_loop().time())
             if not self.silent:
                 status = self.statuses.pop(0) if self.statuses else 0
-                tunnel = b"\xff\xff" if status else b"\x09\x00"
+                tunnel = b"\xff\xff" if status else self.next_id.to_bytes(2, "little")
                 self.say(b"\x00" + tunnel + bytes([status]) + b"\xdc\x05", packet.data[1])
         else:
             self.received.append(packet.data[2:])
@@ -356,5 +357,26 @@ def test_no_payload_makes_either_side_raise(words: list[tuple[bool, int, bytes]]
                 await ask(server.device, command, payload)
         await asyncio.sleep(40)
         assert await ask(server.device, 0x06, b"\x00") == [b"\x19\x77\x05\x01\x01\xff\xff\x06"]
+
+    as_client(scenario)
+
+
+def test_of_all_the_ids_that_a_device_ever_gave_the_last_ones_are_remembered() -> None:
+    """A device that forgets its tunnels again and again, for weeks."""
+
+    async def scenario(bench: Bench, server: Server) -> None:
+        await asyncio.sleep(11)
+        for number in range(10, 110):
+            given, server.next_id = server.next_id, number
+            server.say(b"\x02" + given.to_bytes(2, "little") + b"\x00")  # no such tunnel
+            await asyncio.sleep(11)
+        assert kinds(bench).count("tunnel-opened") == 101
+        assert server.received == []
+        server.statuses = [2]  # no more ids
+        server.say(b"\x02\x6d\x00\x00")
+        await asyncio.sleep(20)
+        closed = {int.from_bytes(data[1:3], "little") for data in server.received}
+        assert {data[0] for data in server.received} == {0x01}
+        assert closed == set(range(110 - 16, 110))
 
     as_client(scenario)

@@ -171,3 +171,19 @@ def test_a_home_that_generates_imports_or_exports() -> None:
 def test_an_export_meter_has_no_account() -> None:
     with pytest.raises(ValueError, match="export"):
         electricity(role=MeterRole.EXPORT, export=home()[3])
+
+
+def test_a_profile_that_runs_for_years_remembers_some_of_them() -> None:
+    """And counts on as one does that was asked for nothing before."""
+
+    def profile() -> LoadProfile:
+        return LoadProfile(ProfileShape.DOMESTIC, base=300, peak=3000, origin_s=ORIGIN_S, seed=3)
+
+    old = profile()
+    for day in range(-800, 20 * 365):
+        old.amount_at(ORIGIN_S + day * DAY_S + HOUR_S)
+    assert len(old._days) <= 1000
+    for day in (-800, -1, 0, 1, 731, 4000):
+        instant = ORIGIN_S + day * DAY_S + 12_345
+        assert old.amount_at(instant) == profile().amount_at(instant)
+    assert len(old._days) <= 1000

@@ -138,3 +138,18 @@ def test_a_table_with_gaps_is_refused(bad: dict[str, Any]) -> None:
 def test_a_table_may_only_name_tiers_that_are_there() -> None:
     with pytest.raises(ValueError, match="tier that is not there"):
         Tariff("W", 1, 0, 0, switching=SwitchingTable((CHEAP,)))
+
+
+def test_a_table_that_is_asked_for_years_remembers_some_of_them() -> None:
+    def table() -> SwitchingTable:
+        return SwitchingTable(
+            days=((Switch(0, 1), Switch(420, 2)), (Switch(0, 1),)), weeks=((1, 1, 1, 1, 1, 2, 2),)
+        )
+
+    old, start_s = table(), utc(2026, 1, 5)
+    for day in range(20 * 365):
+        old.value_at(start_s + day * 86_400)
+    assert len(old._cache) <= 2000
+    for instant in (start_s, start_s + 12 * 3600, start_s + 5 * 86_400 + 12 * 3600):
+        assert old.span_at(instant) == table().span_at(instant)
+    assert len(old._cache) <= 2000
