@@ -148,8 +148,8 @@ class House(Strict):
     walls: Annotated[tuple[Wall, ...], Field(strict=False, max_length=500)] = ()
     """Walls that are otherwise. They take the place of those of the rooms; the last one holds."""
     materials: dict[Name, Material] = Field(default_factory=dict)
-    """Materials of your own, by name. There are `open`, `partition`, `brick`, `stone`,
-    `foil-backed` and `floor`."""
+    """Materials of your own, by name. There are `open`, `partition`, `timber`, `brick`, `cavity`,
+    `stone`, `concrete`, `foil-backed`, `floor` and `concrete-floor`."""
     storey_height_m: Annotated[float, Real(1.5, 20)] = 2.6
     """From one floor to the next, m."""
     hub: Spot

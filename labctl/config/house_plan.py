@@ -13,19 +13,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from labctl.config.house_file import House
+from labctl.config.materials import losses_db
 from labctl.events import Band
 
 OPEN = "open"
 MATERIALS: Mapping[str, Mapping[Band, float]] = {
-    name: {Band.GHZ_2_4: high, Band.MHZ_868: low}
-    for name, high, low in (
-        (OPEN, 0.0, 0.0),
-        ("partition", 5.0, 3.0),
-        ("brick", 10.0, 6.0),
-        ("stone", 20.0, 12.0),
-        ("foil-backed", 35.0, 25.0),
-        ("floor", 4.0, 4.0),
-    )
+    OPEN: {Band.GHZ_2_4: 0.0, Band.MHZ_868: 0.0},
+    **losses_db(),
 }
 """Loss in dB of one wall, by band: assumptions for tests, never a claim about coverage."""
 
