@@ -30,8 +30,9 @@ class BandUses:
         self._heard: dict[tuple[Eui64, Band], int | None] = {}
 
     def authorised(self, device: Device) -> None:
-        """A device got in."""
-        self._tell(device)
+        """A device got in, or came back."""
+        if self._used.get(device.eui64) is not self._bearers.of(device).band:
+            self._tell(device)
 
     def heard(self, device: Device, rssi_dbm: int | None) -> None:
         """A device was heard on another bearer than before, or for the first time."""

@@ -103,7 +103,7 @@ class SubGhz:
         """The firmware's word."""
         self._firmware = state is not DutyCycleState.OFF
         if self._firmware:
-            self.suspensions.changed(state, self.book.used_us(self._reporter.now_us()))
+            self.suspensions.changed(state, None)  # how much it was, it tells when asked
 
     def _look(self, now_us: int) -> None:
         """Whether what was counted here crossed a limit, where the firmware counts nothing."""
