@@ -1,7 +1,8 @@
 """Airtime on the hub's sub-GHz bearer, computed from the frames that the host sees.
 
-Counted are data frames and their acknowledgements of both layers. What the radio does alone (polls
-of sleepy devices, beacons, repetitions) only firmware can count; where it does, its figures lead.
+Counted are data frames and their acknowledgements of both layers, and the keep-alive polls that
+awake devices are taken to send. What else the radio does alone (polls of sleepy devices, beacons,
+repetitions) only firmware can count; where it does, its figures lead.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from labctl.events import AirtimeSample, AirtimeSource, AirtimeState
 from labctl.hub.reporter import Reporter
 from labctl.radio.coordinator import Incoming, Outgoing
 from labctl.smart_energy.airtime import (
+    MAC_ACK_PSDU_OCTETS,
+    MAC_DATA_REQUEST_PSDU_OCTETS,
     AirtimeWindow,
     DutyCycleState,
     Limits,
@@ -72,6 +75,15 @@ class AirtimeBook:
         _of(self.caused, eui64).add(sender_us, at_s)
         if delivered:
             _of(self.devices, eui64).add(spent.receiver_us, at_s)
+
+    def polled(self, eui64: Eui64, times: float, now_us: int) -> None:
+        """A device polled its parent so many times, which the host did not see (R22 3.6.10.5)."""
+        at_s = now_us / _US
+        poll_us = frame_airtime_us(self.page, MAC_DATA_REQUEST_PSDU_OCTETS)
+        ack_us = round(times * frame_airtime_us(self.page, MAC_ACK_PSDU_OCTETS))
+        _of(self.devices, eui64).add(round(times * poll_us), at_s)
+        _of(self.caused, eui64).add(ack_us, at_s)
+        self.hub.add(ack_us, at_s)
 
     def used_us(self, now_us: int) -> int:
         """The hub's airtime of the hour."""

@@ -15,13 +15,16 @@ class SubGhzSettings:
     `suspend_min` (1 to 255) is how long a device is silenced that costs too much airtime; `limits`
     None are R22's of the page. More than `high_bandwidth_links` devices that read every 10 s or
     more often are too many: recorded, and with `refuse_over_capacity` not served. `masks` are the
-    channels of the pages 28 to 31 that devices are told to look for the hub on.
+    channels of the pages 28 to 31 that devices are told to look for the hub on. `poll_s` is how
+    often a device that is awake is taken to poll its parent, which the host does not see; None:
+    it is not reckoned with.
     """
 
     suspend_min: int = 5
     limits: Limits | None = None
     high_bandwidth_links: int = 4
     refuse_over_capacity: bool = False
+    poll_s: float | None = 60.0
     masks: tuple[int, int, int, int] = (
         GB_SUB_GHZ_MASKS[0],
         GB_SUB_GHZ_MASKS[1],

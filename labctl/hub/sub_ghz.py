@@ -115,6 +115,10 @@ class SubGhz:
     def _minute(self) -> None:
         self._chores.later(_SAMPLE_S, self._minute)
         now_us = self._reporter.now_us()
+        if self._settings.poll_s is not None:
+            for device in self.talkers():
+                if not device.sleepy:
+                    self.book.polled(device.eui64, _SAMPLE_S / self._settings.poll_s, now_us)
         self._look(now_us)
         self.links.look(now_us)
         self.book.report(self._reporter, self._radio)

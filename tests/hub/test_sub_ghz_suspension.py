@@ -73,7 +73,22 @@ def test_airtime_of_hub_and_device_is_that_of_their_frames() -> None:
         assert after[None].limited_us == 54_000_000
         assert after[None].source is AirtimeSource.COMPUTED
 
-    with_sub_ghz(scenario)
+    with_sub_ghz(scenario, sub_ghz={"poll_s": None})
+
+
+def test_polls_that_nobody_sees_are_reckoned_with() -> None:
+    async def scenario(bench: Bench) -> None:
+        ihd = await bench.paired()
+        await known(bench, ihd)
+        await asyncio.sleep(60)
+        before = latest(bench)
+        await asyncio.sleep(600)
+        after = latest(bench)
+        # Twenty of them, of 12 octets, each acknowledged.
+        assert after[None].airtime_us - before[None].airtime_us == 20 * 1360
+        assert after[IHD.eui64].airtime_us - before[IHD.eui64].airtime_us == 20 * 1920
+
+    with_sub_ghz(scenario, sub_ghz={"poll_s": 30.0})
 
 
 def test_a_forecast_says_when_the_hub_will_be_limited() -> None:
