@@ -23,12 +23,12 @@ from typing import TypeVar, overload
 
 from labctl.errors import ConfigurationError
 from labctl.smart_energy.airtime import DutyCycleState, Limits
-from labctl.smart_energy.channels import Channel, channels_of_page
+from labctl.smart_energy.channels import channels_of_page
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.air import Air
 from labctl.virtual.frames import aps, from_air, nwk, to_air
 from labctl.virtual.frames.aps import ApsFrame
-from labctl.virtual.phy import is_sub_ghz, phy_of
+from labctl.virtual.phy import phy_of
 from labctl.virtual.stack.aps import Aps
 from labctl.virtual.stack.duty_cycle import DutyCycle
 from labctl.virtual.stack.joining import Joining
@@ -36,6 +36,7 @@ from labctl.virtual.stack.mac import Mac
 from labctl.virtual.stack.nwk import Nwk
 from labctl.virtual.stack.parent import Parent
 from labctl.virtual.stack.polling import Poller
+from labctl.virtual.stack.radios import Radios
 from labctl.virtual.stack.scanning import Scanning
 from labctl.virtual.stack.sending import Sender
 from labctl.virtual.stack.state import LinkKey, NodeState
@@ -139,10 +140,9 @@ class Node:
         self._leave_timer: asyncio.TimerHandle | None = None
         self.mac: Mac
         """The native radio's."""
-        self.macs: dict[int, Mac] = {}
+        self.macs: dict[int, Mac]
         """Those that run the network, by PHY. PHY 0 is there as long as the power is on."""
-        self._second: Mac | None = None
-        self._second_settings = PhySettings(0, 0, 0)
+        self._radios: Radios
         self.nwk: Nwk
         self.aps: Aps
         self.objects: Zdo
@@ -163,9 +163,8 @@ class Node:
         for link_key in self.state.link_keys.values():
             link_key.incoming_counter = 0  # kept in RAM by real stacks
         self.life += 1
-        self.mac = Mac(self, 0, self.tx_power_dbm)
-        self.macs = {0: self.mac}
-        self._second = None  # until it is started again
+        self._radios = Radios(self)
+        self.mac, self.macs = self._radios.native, self._radios.running
         self.parent = Parent(self)
         self.nwk = Nwk(self)
         self.aps = Aps(self)
@@ -192,9 +191,7 @@ class Node:
         self.nwk.stop()
         self.aps.close()
         self.parent.close()
-        self.mac.close()
-        if self._second is not None:
-            self._second.close()
+        self._radios.close()
         if self._leave_timer is not None:
             self._leave_timer.cancel()
             self._leave_timer = None
@@ -205,9 +202,7 @@ class Node:
         """Carry the node to another place, metres."""
         self.position = position
         if self.powered:
-            self.mac.radio.move(position)
-            if self._second is not None:
-                self._second.radio.move(position)
+            self._radios.move(position)
 
     def set_tx_power(self, dbm: float) -> None:
         """Change the transmit power of the native radio, dBm."""
@@ -220,13 +215,7 @@ class Node:
     @property
     def phys(self) -> dict[int, PhySettings]:
         """The radios that the network runs on. None while there is no network or no power."""
-        if not self.powered or not self.state.joined:
-            return {}
-        state = self.state
-        settings = {0: PhySettings(state.page, state.channel, self.tx_power_dbm)}
-        if 1 in self.macs:
-            settings[1] = self._second_settings
-        return settings
+        return self._radios.settings() if self.powered else {}
 
     def phy_of(self, short: int) -> int | None:
         """The PHY that a child is on; None when it is no child. Known before its admission."""
@@ -240,26 +229,13 @@ class Node:
         power it has to be started again; its children are remembered. Raises `ValueError` for
         another index, a page or a channel that is not below 1 GHz, and an end device.
         """
-        _check_second(index, page, channel)
         if self.state.role is not Role.COORDINATOR:
             raise ValueError("an end device has one radio")
-        if not self.phys or index in self.macs or is_sub_ghz(self.state.page):
-            return False
-        second = self.radio_for(page)
-        self._second_settings = PhySettings(page, channel, tx_power_dbm)
-        second.radio.set_tx_power(tx_power_dbm)
-        self.macs[index] = second
-        self.resume_radio(phy=index)
-        return True
+        return self.powered and self._radios.start(index, page, channel, tx_power_dbm)
 
     def stop_phy(self, index: int) -> bool:
         """Silence PHY 1; its children stay in the table. False when it does not run."""
-        second = self.macs.pop(index, None) if index else None
-        if second is None:
-            return False
-        second.silence()
-        self.resume_radio(phy=index)
-        return True
+        return self.powered and self._radios.stop(index)
 
     def set_phy_channel(self, index: int, page: int, channel: int) -> bool:
         """Go on with the network on another channel, without a word to anybody.
@@ -267,39 +243,18 @@ class Node:
         An end device follows a move of its network that way. False when that PHY does not run.
         Raises `ValueError` for a channel that is none, or is not in the PHY's band.
         """
-        running = self.phys.get(index)
-        Channel(page, channel)
-        if running is None:
-            return False
-        if is_sub_ghz(page) != is_sub_ghz(running.page):
-            raise ValueError("a running PHY stays in its band")
-        if index:
-            self._second_settings = replace(running, page=page, channel=channel)
-        else:
-            self.state.page, self.state.channel = page, channel
-        self.resume_radio(phy=index)
-        self.listener.network_changed()
-        return True
+        return self.powered and self._radios.set_channel(index, page, channel)
 
     def set_phy_power(self, index: int, tx_power_dbm: float) -> bool:
         """Another transmit power, dBm. False when that PHY does not run."""
-        if index not in self.phys:
-            return False
-        if index:
-            self._second_settings = replace(self._second_settings, tx_power_dbm=tx_power_dbm)
-        else:
-            self.tx_power_dbm = tx_power_dbm
-        self.macs[index].radio.set_tx_power(tx_power_dbm)
-        return True
+        return self.powered and self._radios.set_power(index, tx_power_dbm)
 
     def listen(self, on: bool) -> None:
         """Switch all receivers off for a while (a processor that is busy), or back to what they
         ought to be."""
-        if not self.powered:
-            return
-        for index, layer in self.macs.items():
+        for index, layer in self.macs.items() if self.powered else ():
             if on:
-                self.resume_radio(phy=index)
+                self._radios.resume(index)
             else:
                 layer.radio.listen(False)
 
@@ -307,19 +262,16 @@ class Node:
 
     def duty_cycle(self, phy: int = 0) -> DutyCycle | None:
         """The airtime account of a sub-GHz radio; None for one at 2.4 GHz, or that is not there."""
-        layer = self.macs.get(phy) if self.powered else None
-        if layer is None or not layer.listens_before_talk:
-            return None
-        return layer.account.report()
+        layer = self._radios.with_account(phy) if self.powered else None
+        return None if layer is None else layer.account.report()
 
     def set_duty_cycle_limits(self, phy: int, limits: Limits | None) -> bool:
         """Other limits than R22's for the page; None: no limits, and the state is off. Until the
         power goes. False where there is no such account."""
-        layer = self.macs.get(phy) if self.powered else None
-        if layer is None or not layer.listens_before_talk:
-            return False
-        layer.account.set_limits(limits)
-        return True
+        layer = self._radios.with_account(phy) if self.powered else None
+        if layer is not None:
+            layer.account.set_limits(limits)
+        return layer is not None
 
     def suspend_phy(self, phy: int, suspended: bool) -> None:
         """Send nothing at all on a sub-GHz radio, whatever its account says; or no longer so."""
@@ -750,34 +702,11 @@ class Node:
 
     def radio_for(self, page: int) -> Mac:
         """The radio that works on a page: a coordinator on 2.4 GHz has another one below."""
-        state = self.state
-        other_band = state.joined and is_sub_ghz(page) and not is_sub_ghz(state.page)
-        if state.role is not Role.COORDINATOR or not other_band:
-            return self.mac
-        if self._second is None:
-            self._second = Mac(self, 1, self.tx_power_dbm)
-        return self._second
+        return self._radios.on_page(page)
 
     def resume_radio(self, *, joining: bool = False, phy: int = 0) -> None:
         """Set a radio to what the state says: its network, or nothing at all."""
-        state = self.state
-        layer = self.macs.get(phy)
-        if layer is None:
-            if self._second is not None:
-                self._second.set_addresses(0xFFFF, 0xFFFF)
-                self._second.radio.listen(False)
-        elif phy:
-            settings = self._second_settings
-            layer.tune(settings.page, settings.channel)
-            layer.set_addresses(state.pan_id, state.nwk)
-            layer.radio.listen(True)
-        elif state.joined or joining:
-            layer.tune(state.page, state.channel)
-            layer.set_addresses(state.pan_id, state.nwk)
-            layer.radio.listen(self.rx_on_when_idle)
-        else:
-            layer.set_addresses(0xFFFF, 0xFFFF)
-            layer.radio.listen(False)
+        self._radios.resume(phy, joining=joining)
 
     def network_up(self) -> None:
         """We are on a network."""
@@ -808,14 +737,6 @@ def _with_page(
     channels: Sequence[int] | Sequence[tuple[int, int]], page: int
 ) -> list[tuple[int, int]]:
     return [(page, each) if isinstance(each, int) else (each[0], each[1]) for each in channels]
-
-
-def _check_second(index: int, page: int, channel: int) -> None:
-    if index != 1:
-        raise ValueError(f"PHY {index} cannot be started: there is PHY 1")
-    if not is_sub_ghz(page):
-        raise ValueError(f"the second PHY is below 1 GHz, and page {page} is not")
-    Channel(page, channel)
 
 
 def loop_time() -> float:
