@@ -95,8 +95,13 @@ class Host(CoordinatorListener):
 class Device(NodeListener):
     received: list[Indication] = field(default_factory=list)
 
+    observed: list[Indication] = field(default_factory=list)
+
     def data_received(self, indication: Indication) -> None:
         self.received.append(indication)
+
+    def zdo_observed(self, indication: Indication) -> None:
+        self.observed.append(indication)
 
 
 @dataclass
@@ -320,6 +325,23 @@ def test_a_closed_network_says_so_in_its_beacon(tmp_path: Path) -> None:
         assert lab.host.joins == []
 
     in_the_lab(tmp_path, work)
+
+
+@every_version
+def test_a_change_of_the_channel_is_broadcast_to_all_that_listen(
+    tmp_path: Path, version: int
+) -> None:
+    async def work(lab: Lab) -> None:
+        await lab.start()
+        await lab.joined()
+        await lab.coordinator.announce_channel(0, Channel(0, 25))
+        await asyncio.sleep(9)
+        (heard,) = [i for i in lab.device.observed if i.cluster_id == 0x0038]
+        assert heard.destination == 0xFFFF
+        # Sequence number, channels, "change channel", update id.
+        assert heard.payload[1:] == bytes.fromhex("00000002 fe 00")
+
+    in_the_lab(tmp_path, work, version)
 
 
 @pytest.mark.parametrize("seconds", [-1, 255, 256])
