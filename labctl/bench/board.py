@@ -164,12 +164,22 @@ class Board:
             case Refused():
                 self._device(event.eui64).refused += 1
             case Note():
+                self._waits(event)
                 if event.severity is not Severity.INFO:
                     self.notes.append(f"{event.severity}: {event.kind} {_shown(event.detail)}")
             case RunEnded():
                 self.ended = event
             case _:
                 pass
+
+    def _waits(self, event: Note) -> None:
+        """A device whose pairing takes a person's act."""
+        if event.eui64 is None or self._device(event.eui64).window_until_us is not None:
+            return
+        if event.kind == "pairing-awaits-person":
+            self._device(event.eui64).state = "waits for a person"
+        elif event.kind == "pairing-not-begun":
+            self._device(event.eui64).state = "not paired"
 
     def tick(self, now_us: int) -> None:
         """Time passes although nothing happens: windows run out and reads become due."""

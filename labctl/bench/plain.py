@@ -92,6 +92,9 @@ class PlainView:
                     return ""
                 last = " (further ones are counted only)" if refused == MAX_REFUSALS_SHOWN else ""
                 return f"{self._name(event.eui64)}: refused, {event.cause}{last}"
+            case Note(kind="pairing-awaits-person"):
+                within = f"within {event.detail['within_s']} s"
+                return f"{self._name(event.eui64 or '')}: {event.detail['do']} ({within})"
             case Note() if event.severity is not Severity.INFO:
                 who = f"{self._name(event.eui64)}: " if event.eui64 else ""
                 detail = " ".join(f"{key}={value}" for key, value in event.detail.items())

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from labctl.cli.arguments import RIG, database_option, inventory_option
 from labctl.cli.output import Output, examples, output_options
-from labctl.cli.pair import _load, _options, _view, tell
+from labctl.cli.pair import _load, _options, _view, tell, told_handed_over
+from labctl.config.paths import locate_database
 from labctl.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from labctl.bench.pair import Applicant
 
 
 @click.command(
@@ -49,9 +54,11 @@ def keypad(
     DEVICE is its address, or its name in the rig file. Without a PIN set nothing is paired; three
     wrong PINs in a row lock the keypad. The code is the install code with its CRC in decimal: 20,
     25, 34 or 44 digits, which is an inference from the lengths that the consultation names.
+
+    A rig that runs is handed the code and pairs. What the keypad refuses is recorded.
     """
     loaded = _load(output, rig, inventory)
-    from labctl.bench.keypad import applicant_at, keypad_of, reset_keypad
+    from labctl.bench.keypad import applicant_at, hand_over, keypad_of, recorded, reset_keypad
 
     if reset:
         if not yes:
@@ -60,9 +67,11 @@ def keypad(
         output.emit({"has_pin": False, "locked": False}, text="the keypad has no PIN any more")
         return ExitCode.PASS
     pad = keypad_of(loaded)
+    path = locate_database(database, loaded.inventory_path).path
     if set_pin:
         before = _asked(None, "present PIN") if pad.has_pin else None
-        pad.set_pin(_asked(pin, "new PIN"), before=before)
+        new = _asked(pin, "new PIN")
+        recorded(loaded, path, None, lambda: pad.set_pin(new, before=before))
         output.emit({"has_pin": True, "locked": False}, text="the PIN is set")
         return ExitCode.PASS
     if device is None:
@@ -73,14 +82,21 @@ def keypad(
 
     from labctl.bench.pair import pair
 
-    if not pad.has_pin or pad.locked:
-        pad.enter("")  # says why
-    applicant = applicant_at(loaded, pad, _asked(pin, "PIN"), device, _asked(code, "pairing code"))
+    who: str = device
+
+    def attempt() -> Applicant:
+        if not pad.has_pin or pad.locked:
+            pad.enter("")  # says why
+        return applicant_at(loaded, pad, _asked(pin, "PIN"), who, _asked(code, "pairing code"))
+
+    applicant = recorded(loaded, path, device, attempt)
     applicant = replace(
         applicant,
         requested_by="consumer, at the meter",
         consent_reference=consent or applicant.consent_reference,
     )
+    if hand_over(loaded, applicant):
+        return told_handed_over(output, applicant)
     return tell(
         output, pair(loaded, [applicant], _options(loaded, database, None, False), _view(output))
     )

@@ -120,6 +120,9 @@ def pair(
     if offer:
         from labctl.bench.pair import confirm
 
+        handed = _handed_over(loaded, eui64, code, evidence)
+        if handed is not None:
+            return told_handed_over(output, handed)
         length = window or timedelta(minutes=10)
         asked = _asker(output, loaded, eui64, code, evidence)
         result = confirm(loaded, length, asked, options, view)
@@ -134,6 +137,24 @@ def pair(
                 output.warning(f"{applicant.eui64}: {sentence}")
         result = pair_(loaded, applicants, options, view)
     return tell(output, result)
+
+
+def _handed_over(
+    loaded: LoadedRig,
+    eui64: str | None,
+    code: str | None,
+    evidence: Callable[[Applicant], Applicant],
+) -> Applicant | None:
+    """The applicant, if the rig runs in another process and was handed the confirmation."""
+    from labctl.bench.keypad import hand_over, is_running
+    from labctl.bench.pair import by_hand, of_the_rig
+    from labctl.events import PairingMethod
+
+    if eui64 is None or not is_running(loaded):
+        return None
+    known = of_the_rig(loaded, eui64) if code is None else by_hand(loaded, eui64, _typed(code))
+    applicant = replace(evidence(known), method=PairingMethod.CONFIRM)
+    return applicant if hand_over(loaded, applicant) else None
 
 
 def _applicants(
@@ -300,6 +321,15 @@ def _view(output: Output) -> list[Callable[[Event], None]]:
     configure_logging(output.verbosity, output.message)
     board = Board()
     return [board, PlainView(board, output.message)]
+
+
+def told_handed_over(output: Output, applicant: Applicant) -> int:
+    """Say that another process pairs; the exit code."""
+    output.emit(
+        {"handed_over": True, "eui64": applicant.eui64, "name": applicant.name},
+        text=f"{applicant.eui64}  {applicant.name}  handed to the run that has the rig open",
+    )
+    return ExitCode.PASS
 
 
 _COLORS = {"authorised": "green", "already": "green", "not-heard": "yellow"}

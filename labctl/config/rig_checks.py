@@ -26,7 +26,6 @@ from labctl.config.resolved import (
 from labctl.config.rig_file import DeviceRole, ElectricityMeter, Meter, Rig
 from labctl.config.schedules import HUB_ENDPOINT, resolve_reads
 from labctl.config.secrets import SecretReader
-from labctl.events import PairingMethod
 from labctl.smart_energy.access import AccessTable
 from labctl.smart_energy.airtime import Limits
 from labctl.smart_energy.eui64 import Eui64
@@ -37,7 +36,6 @@ MOST_ELECTRICITY_METERS = 4
 MOST_GAS_METERS = 1
 _PATHS = "paths start at the folder of the rig file"
 _NOT_YET = "not supported yet by this version of labctl"
-_SUPPORTED_METHODS = (PairingMethod.REMOTE, PairingMethod.PRE_PAIRED)
 
 
 @dataclass(slots=True)
@@ -387,11 +385,6 @@ class RigCheck:
     def _pairing(
         self, number: int, role: DeviceRole, device: Device, schedules: tuple[ReadSchedule, ...]
     ) -> None:
-        place = ("devices", number, "pairing", "method")
-        if role.pairing.method not in _SUPPORTED_METHODS:
-            methods = " or ".join(method.value for method in _SUPPORTED_METHODS)
-            self._error(place, f"pairing by {role.pairing.method}: {_NOT_YET}", f"write {methods}")
-            return
         if device.install_code is None:
             self._error(
                 ("devices", number, "device"),

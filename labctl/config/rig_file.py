@@ -245,9 +245,10 @@ class Pairing(Strict):
     """How the device comes into the device log."""
 
     method: Annotated[PairingMethod, choice(PairingMethod)] = PairingMethod.REMOTE
-    """`remote` (code and address in, window opens) or `pre-paired`."""
+    """`remote` (code and address in, window opens), `pre-paired`, or by a person: `local-code`
+    (its code is typed at the meter) and `confirm` (its address is shown and confirmed)."""
     window: Annotated[Duration, Within("1s", "65535s")] = timedelta(minutes=10)
-    """How long joining is open for the device."""
+    """How long joining is open for the device, and how long a person is waited for."""
     requested_by: Text = "bench"
     """Who asked for the pairing: kept as evidence."""
     consent_reference: Text | None = None

@@ -270,6 +270,13 @@ def _cause(join: Join) -> str:
 def _not_authorised(data: RunData, device: Device, attempts: list[Join]) -> Finding:
     # A window that closed without a word is recorded as a join, and is no attempt of the device.
     attempts = [join for join in attempts if join.outcome != "not-heard"]
+    not_begun = [
+        event
+        for event in data.events
+        if event.kind == "pairing-not-begun" and event.device_id == device.id
+    ]
+    if not_begun and all(join.outcome == "refused" for join in attempts):
+        return Finding(Verdict.INCOMPLETE, f"it was not paired: {not_begun[-1].detail['cause']}")
     if not attempts:
         if device.last_heard_us is None:
             text = "nothing was heard of it, which shows nobody's fault"

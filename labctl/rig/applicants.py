@@ -31,6 +31,8 @@ _COLUMNS = {
     "consent_reference",
 }
 _LONGEST_WINDOW_S = 0xFFFF
+BY_A_PERSON = frozenset({PairingMethod.LOCAL_CODE, PairingMethod.CONFIRM})
+"""Ways of pairing that nothing but a person's act begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,8 @@ def _under_test(device: DeviceUnderTest) -> Applicant:
         install_code=device.install_code,
         name=device.name,
         kind=device.kind,
-        method=PairingMethod(pairing.method),
+        # What takes a person's act is only what it says when a person has done it.
+        method=PairingMethod.REMOTE if pairing.method in BY_A_PERSON else pairing.method,
         window=pairing.window,
         requested_by=pairing.requested_by,
         consent_reference=pairing.consent_reference,

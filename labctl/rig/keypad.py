@@ -26,12 +26,17 @@ _LEFT = {2: "2 more tries", 1: "1 more try"}
 
 
 class Keypad:
-    """One meter's keypad, as its file says. Raises `ConfigurationError` for a damaged file."""
+    """One meter's keypad, as its file says; without a file it forgets.
 
-    def __init__(self, path: Path) -> None:
+    Raises `ConfigurationError` for a damaged file.
+    """
+
+    def __init__(self, path: Path | None) -> None:
         self._path = path
         self._salt = self._hash = b""
         self._wrong = 0
+        if path is None:
+            return
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
             self._salt = bytes.fromhex(stored["salt"])
@@ -94,6 +99,8 @@ class Keypad:
         return hashlib.scrypt(pin.encode(), salt=self._salt, n=2**14, r=8, p=1)
 
     def _save(self) -> None:
+        if self._path is None:
+            return
         content = {"salt": self._salt.hex(), "hash": self._hash.hex(), "wrong": self._wrong}
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

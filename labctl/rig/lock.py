@@ -45,6 +45,19 @@ def rig_lock(folder: Path, rig: str, now_us: int) -> Iterator[None]:
         lock.release()
 
 
+def is_held(folder: Path) -> bool:
+    """Whether somebody has the rig of this state folder open. Raises `RigError`."""
+    lock = FileLock(folder / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    except OSError as error:
+        raise RigError(f"the rig cannot be locked: {error.strerror}", where=str(folder)) from error
+    lock.release()
+    return False
+
+
 def _holder(path: Path) -> str:
     """Who it is, as far as he has told; the lock itself is what counts."""
     try:

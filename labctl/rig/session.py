@@ -45,12 +45,17 @@ from labctl.hub.settings import PairingRequest
 from labctl.record.queries import last_rig_time_us, load_run
 from labctl.record.recorder import Recorder
 from labctl.record.verdict import Assessment, assess
+from labctl.rig.acts import NAME as ACTS
+from labctl.rig.acts import Act, ActsFile
+from labctl.rig.applicants import BY_A_PERSON
 from labctl.rig.assembly import hub_settings, meters
 from labctl.rig.authority import FOREIGN_ISSUER, LabAuthority
+from labctl.rig.desk import PairingDesk
 from labctl.rig.journal_file import NAME as JOURNAL
 from labctl.rig.journal_file import JournalFile
 from labctl.rig.key_store import KeyStore
-from labctl.rig.lock import rig_lock
+from labctl.rig.keypad import Keypad
+from labctl.rig.lock import is_held, rig_lock
 from labctl.rig.radios import coordinator
 from labctl.rig.room import virtual_bench
 from labctl.rig.state_folder import StateFolder, key_store_path
@@ -83,6 +88,9 @@ class RigSession:
 
     run_id: int = 0
     """The run's number in the database."""
+
+    desk: PairingDesk | None = None
+    """Where persons pair."""
 
     def write_keys(self, path: Path) -> None:
         """Write the keys of a virtual rig for Wireshark, to a file of mode 0600.
@@ -123,10 +131,16 @@ class RigSession:
         )
 
     async def pair_all(self) -> None:
-        """Pair every device under test that is not authorised yet."""
-        for device in self.loaded.devices:
-            if not self.hub.authorised(device.eui64):
+        """Pair every device under test that is not authorised yet.
+
+        What takes a person is only begun: it is said, and waited for while the run goes on.
+        """
+        wanting = [d for d in self.loaded.devices if not self.hub.authorised(d.eui64)]
+        for device in wanting:
+            if device.pairing.method not in BY_A_PERSON:
                 await self.pair(device)
+        if self.desk is not None:
+            await self.desk.expect([d for d in wanting if d.pairing.method in BY_A_PERSON])
 
 
 @asynccontextmanager
@@ -326,6 +340,17 @@ async def _put_together(opening: _Opening, stack: AsyncExitStack) -> RigSession:
     await hub.start()
     stack.push_async_callback(_watched(journal, bus, clock, hub.publisher.meters_changed))
     stack.push_async_callback(hub.stop)
+    desk = PairingDesk(
+        loaded,
+        hub,
+        bus,
+        clock,
+        ActsFile(folder.rig / ACTS),
+        lambda: Keypad(keypad_path(loaded)),
+        seed,
+    )
+    desk.open()
+    stack.push_async_callback(desk.close)
     if virtual is not None:
         ticker = asyncio.create_task(_keep_time(folder, clock))
         stack.callback(ticker.cancel)
@@ -340,7 +365,37 @@ async def _put_together(opening: _Opening, stack: AsyncExitStack) -> RigSession:
         seed=seed,
         bench=bench,
         broken=opening.broken,
+        desk=desk,
     )
+
+
+async def note_without_rig(loaded: LoadedRig, database: Path, note: str, found: Note) -> None:
+    """Record something that happened while the rig was not running, as a run of its own.
+
+    `found` is dated anew, `note` is the run's. Raises `DatabaseError`.
+    """
+    loop = asyncio.get_running_loop()
+    folder = StateFolder(loaded.inventory_path, loaded.name)
+    with Recorder(database, loop=loop) as recorder:
+        clock = _clock(loaded, loop, folder, recorder)
+        bus = EventBus()
+        recorder.subscribe(bus)
+        _start_run(bus, clock, loaded, "bench", note)
+        bus.emit(replace(found, at_us=clock.now_us()))
+        _end_run(bus, clock, Verdict.INCOMPLETE, f"the rig was not opened: {note}")
+
+
+def is_running(loaded: LoadedRig) -> bool:
+    """Whether another process has the rig open. Raises `ConfigurationError`, `RigError`."""
+    return is_held(StateFolder(loaded.inventory_path, loaded.name).rig)
+
+
+def handed_over(loaded: LoadedRig, act: Act) -> bool:
+    """Hand an act to the rig, if it runs. Raises `ConfigurationError`, `RigError`."""
+    if not is_running(loaded):
+        return False
+    ActsFile(StateFolder(loaded.inventory_path, loaded.name).rig / ACTS).add(act)
+    return True
 
 
 def keypad_path(loaded: LoadedRig) -> Path:
