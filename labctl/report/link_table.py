@@ -18,7 +18,7 @@ from labctl.record.link_quality import (
     noise_here,
 )
 from labctl.record.sensitivity import margin_word
-from labctl.report.formats import channel_text, iso, number, share
+from labctl.report.formats import channel_text, iso, number, plural, share
 from labctl.report.method import bucket_text
 
 HEAD = (
@@ -162,7 +162,7 @@ def _radio(radio: RadioLinks) -> list[str]:
 
 def noise_text(noise: Noise) -> str:
     """The noise floor, in words."""
-    return f"noise floor {number(noise.floor_dbm)} dBm ({number(noise.scans)} scans)"
+    return f"noise floor {number(noise.floor_dbm)} dBm ({plural(noise.scans, 'scan')})"
 
 
 def airtime_text(airtime: Airtime) -> str:

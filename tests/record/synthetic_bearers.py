@@ -134,15 +134,16 @@ def _choices(story: Story, at_us: int) -> list[ev.Event]:
         found.append(
             ev.BandUse(at_us=at_us, eui64=actor.eui64, used=actor.band, could=could, why=reason)
         )
-    found.append(
-        ev.CapacityExceeded(
-            at_us=at_us + HOUR,
-            eui64=story.actors[5].eui64,
-            radio=SUB_GHZ,
-            links=5,
-            limit=4,
+    if story.hours > 1.1:
+        found.append(
+            ev.CapacityExceeded(
+                at_us=at_us + HOUR,
+                eui64=story.actors[5].eui64,
+                radio=SUB_GHZ,
+                links=5,
+                limit=4,
+            )
         )
-    )
     return found
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from synthetic_bearers import dual_band
 from synthetic_runs import Actor, Story, crowd, emit, healthy, troubled
 
 from labctl import events as ev
@@ -127,6 +128,8 @@ STORIES: dict[str, Callable[[], Story]] = {
     ),
     "no-rssi": lambda: Story(actors=[Actor(2, "znp", knows_rssi=False)], hours=0.3),
     "one-value": lambda: Story(actors=[Actor(2, "flat", jitter_ms=0)], hours=0.04),
+    "dual-band": lambda: dual_band(hours=14.2),
+    "dual-band-at-its-start": lambda: dual_band(hours=0.1),
     "came-paired": lambda: Story(actors=[Actor(2, "old", came_paired=True)], hours=0.5),
 }
 
