@@ -8,13 +8,15 @@ from fake_radio import IHD, Bench, with_keys
 
 from labctl.hub import catalogue
 from labctl.hub.services.base import Service
+from labctl.hub.services.sub_ghz import SubGhzService
 
 ALL = "00 ff"
 
 
 def services() -> list[Service[object]]:
-    """Each service of a hub with meters of all kinds and a mirror."""
-    return [s for e in catalogue._endpoints().values() for s in e.services.values()]
+    """Each service of a hub with meters of all kinds and a mirror, in both bands."""
+    found = [s for e in catalogue._endpoints().values() for s in e.services.values()]
+    return [*found, SubGhzService((0, 0, 0, 0))]  # type: ignore[list-item]
 
 
 def test_what_services_say_that_they_send_is_what_their_code_asks_for() -> None:

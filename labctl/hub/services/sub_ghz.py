@@ -39,6 +39,7 @@ class SubGhzService(Service[int]):
     """
 
     definition = SubGhz
+    sends = ("suspend_zcl_messages",)
     commands = frozenset({GET_SUSPEND_STATUS})
 
     def __init__(self, masks: tuple[int, int, int, int]) -> None:
