@@ -258,8 +258,8 @@ class Suspensions:
         if frame is None:
             return True  # the dispatcher refuses and records it
         if not frame.cluster_specific and frame.command_id in zcl.GENERAL_RESPONSES:
-            # A Default Response above all is never answered: the two would answer each other.
-            return suspension is None
+            # Nobody answers these, a Default Response above all: the two would answer each other.
+            return True
         if packet.cluster_id == SUB_GHZ and frame.cluster_specific:
             if frame.command_id == GET_SUSPEND_STATUS:
                 return True

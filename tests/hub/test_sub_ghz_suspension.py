@@ -20,7 +20,7 @@ from sub_ghz_bench import (
     tight,
     with_sub_ghz,
 )
-from test_hub_ota import block, image, serving
+from test_hub_ota import KIND, block, image, serving
 
 from labctl.errors import RigError
 from labctl.events import (
@@ -35,11 +35,14 @@ from labctl.events import (
     Severity,
     Suspended,
 )
-from labctl.radio.coordinator import DutyCycle
+from labctl.hub.airtime import AirtimeBook
+from labctl.hub.capacity import HighBandwidthLinks
+from labctl.radio.coordinator import DutyCycle, Outgoing
 from labctl.smart_energy.airtime import DutyCycleState, Limits, unicast_airtime_us
 
 IHD_NWK, CAD_NWK = 0x1A2B, 0x2222
 READ = bytes.fromhex("00 5a 00 0000")
+QUERY = b"\x00" + KIND + (1).to_bytes(4, "little")
 
 
 async def known(bench: Bench, device: FakeDevice) -> None:
@@ -222,6 +225,8 @@ def test_images_are_served_while_limited() -> None:
     async def scenario(bench: Bench) -> None:
         await limited(bench)
         ihd = bench.device(IHD, IHD_NWK)
+        (offer,) = await ihd.get(OTA, 0x01, QUERY, endpoint=1)
+        assert offer[2:4] == b"\x02\x00"
         (answer,) = await ihd.get(OTA, 0x03, block(0), endpoint=1)
         assert answer[2:4] == b"\x05\x00"
         assert bench.of(Suspended)[0].eui64 == IHD.eui64
@@ -244,12 +249,17 @@ def test_critical_silences_every_talker_and_an_image_has_to_wait() -> None:
         assert answer[2:4] == b"\x05\x97", "WAIT_FOR_DATA"
         now, until = (int.from_bytes(answer[i : i + 4], "little") for i in (4, 8))
         assert 290 <= until - now <= 300
+        page = block(0) + b"\x00\x02\x64\x00"
+        (answer,) = await cad.get(OTA, 0x04, page, endpoint=1)
+        assert answer[2:4] == b"\x05\x97", "a page waits too"
         bench.hub.publisher.message("Hello", meter="electricity")
         assert not await bench.hub.publisher.notify_image(CAD.eui64)
-        assert len(bench.radio.sent) == before + 1
+        assert len(bench.radio.sent) == before + 2
         (held,) = details(bench, "command-not-delivered")
         assert held["status"] == "SUSPENDED"
-        assert await cad.get(OTA, 0x01, bytes(9), endpoint=1) in ([], [b"\x19\x01\x00\x05"])
+        before = suspensions(bench.radio.sent)
+        answers = await cad.get(OTA, 0x01, QUERY, endpoint=1)
+        assert len(answers) == len(suspensions(bench.radio.sent)) - len(before)
 
     # The first limit silences the IHD; what it sends all the same costs acknowledgements.
     with_sub_ghz(scenario, limits=tight(1000, 1200), **serving(image(2)))
@@ -324,6 +334,62 @@ def test_the_firmwares_state_leads_where_it_counts() -> None:
     radio = SubGhzRadio()
     radio.counted = DutyCycle(DutyCycleState.NORMAL, 0, {})
     with_sub_ghz(scenario, radio=radio)
+
+
+def test_a_device_that_sleeps_is_silenced_when_it_talks() -> None:
+    async def scenario(bench: Bench) -> None:
+        cad = await bench.paired(CAD, CAD_NWK)
+        await known(bench, cad)
+        announce = b"\x01" + CAD_NWK.to_bytes(2, "little") + CAD.eui64.little_endian + b"\x80"
+        cad.packet(announce, profile=0, cluster=0x0013, source=0, endpoint=0, broadcast=True)
+        bench.listener.duty_cycle_changed(0, DutyCycleState.CRITICAL)
+        await asyncio.sleep(5)
+        assert bench.of(Suspended) == []
+        await cad.ask(READ, cluster=METERING, endpoint=2, secured=True)
+        assert suspensions(bench.radio.sent) == [(CAD_NWK, 5)]
+
+    with_sub_ghz(scenario)
+
+
+def test_the_time_begins_when_the_device_has_heard_of_it() -> None:
+    async def scenario(bench: Bench) -> None:
+        ihd = await bench.paired()
+        await known(bench, ihd)
+        bench.radio.delay_s = 7.0
+        started = bench.clock.now_us()
+        bench.hub.care.of_sub_ghz.suspend(IHD.eui64, 5, "a test of it")
+        await asyncio.sleep(400)
+        (resumed,) = bench.of(Resumed)
+        assert resumed.at_us - started == 307_000_000
+
+    with_sub_ghz(scenario)
+
+
+def test_a_burst_a_minute_is_no_high_bandwidth_link() -> None:
+    links = HighBandwidthLinks()
+    for minute in range(60):
+        for frame in range(12):
+            links.read(IHD.eui64, minute * 60_000_000 + frame * 50_000)
+    assert len(links) == 0
+
+
+def test_a_link_that_falls_silent_is_none() -> None:
+    links = HighBandwidthLinks()
+    for read in range(20):
+        links.read(IHD.eui64, read * 10_000_000)
+    assert links.place(IHD.eui64) == 1
+    assert links.look(20 * 10_000_000) == []
+    assert links.look(40 * 10_000_000) == [IHD.eui64]
+    assert links.place(IHD.eui64) == 0
+
+
+def test_what_nobody_acknowledged_was_sent_three_times() -> None:
+    book = AirtimeBook(28, Limits())
+    packet = Outgoing(IHD_NWK, 1, 1, METERING, bytes(10), aps_encrypt=True)
+    book.sent(IHD.eui64, packet, 0, delivered=False)
+    once = unicast_airtime_us(28, 10, aps_encrypted=True)
+    assert book.used_us(0) == 3 * once.sender_us
+    assert IHD.eui64 not in book.devices, "it acknowledged nothing"
 
 
 def test_a_person_suspends_and_resumes() -> None:
