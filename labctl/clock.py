@@ -37,3 +37,17 @@ class Clock:
     def monotonic_s(self) -> float:
         """Seconds on the loop's own clock: for durations only."""
         return self._loop.time()
+
+
+def host_monotonic_s() -> float:
+    """Seconds on a clock that all processes of this computer share and nobody can set.
+
+    It stands still while the computer sleeps. For what processes agree on among themselves
+    (leases): never for rig time, which is the loop's.
+    """
+    return time.monotonic()
+
+
+def wall_us() -> int:
+    """The computer's own UTC, microseconds, to tell people when something outside of a rig was."""
+    return time.time_ns() // 1000

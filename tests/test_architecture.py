@@ -16,13 +16,14 @@ FOUNDATION = {"errors", "secret", "clock", "events", "files"}
 MAY_IMPORT: dict[str, set[str]] = {
     "smart_energy": set(),
     "config": {"smart_energy"},
-    "radio": {"smart_energy", "config"},
+    "leases": set(),
+    "radio": {"smart_energy", "config", "leases"},
     "meters": {"smart_energy"},
     "hub": {"radio.coordinator", "meters", "smart_energy"},
     "record": set(),
     "virtual": {"smart_energy", "config"},
-    "rig": {"smart_energy", "config", "radio", "meters", "hub", "record", "virtual"},
-    "bench": {"rig", "record", "config"},
+    "rig": {"smart_energy", "config", "leases", "radio", "meters", "hub", "record", "virtual"},
+    "bench": {"rig", "record", "config", "leases"},
     "report": {"record"},
     "cli": {"bench", "report", "config", "record"},
 }
