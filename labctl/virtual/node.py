@@ -29,7 +29,7 @@ from labctl.virtual.air import Air
 from labctl.virtual.frames import aps, from_air, nwk, to_air
 from labctl.virtual.frames.aps import ApsFrame
 from labctl.virtual.phy import phy_of
-from labctl.virtual.stack.aps import Aps
+from labctl.virtual.stack.aps import ACK_WAIT_S, Aps
 from labctl.virtual.stack.duty_cycle import DutyCycle
 from labctl.virtual.stack.joining import Joining
 from labctl.virtual.stack.mac import Mac
@@ -131,6 +131,11 @@ class Node:
         self.endpoints: dict[int, SimpleDescriptor] = {}
         self.takes_data_under_key_of: Callable[[Eui64], bool] = lambda _partner: True
         """Whether data secured with a partner's link key is taken; commands always are."""
+        self.transport_key_of: Callable[[Eui64], bytes | None] = lambda _partner: None
+        """What a trust centre's commands are secured with, where it is not the link key."""
+        self.retries_after_mac_failure = True
+        """Whether the APS layer tries again what the MAC could not deliver; Z-Stack does not."""
+        self.ack_wait_s = ACK_WAIT_S  # for an APS acknowledgement, before each repetition
         self.counters: dict[str, int] = defaultdict(int)
         self.last_counter = 0
         self.powered = False
@@ -635,12 +640,15 @@ class Node:
             return Status.NOT_JOINED
         return self.trust_centre.remove_device(parent, target)
 
-    def begin_key_update(self, key: bytes) -> int:
+    def begin_key_update(self, key: bytes, sequence: int | None = None) -> int:
         """Take `key` as the next network key and unicast it to every child that has the present
-        one (R22 4.6.3.4.2). Returns its sequence number; `switch_network_key` makes it count."""
+        one (R22 4.6.3.4.2). Returns its sequence number, the next one unless told otherwise;
+        `switch_network_key` makes it count."""
         state = self.state
+        if sequence is None:
+            sequence = (state.network_key_sequence + 1) & 0xFF
         state.alternate_network_key = key
-        state.alternate_key_sequence = (state.network_key_sequence + 1) & 0xFF
+        state.alternate_key_sequence = sequence
         self.listener.network_changed()
         for child in list(self.parent.children.values()):
             if child.authenticated:

@@ -186,7 +186,10 @@ class Aps:
             self._finish(outgoing, self._failure(outgoing) if failed else Status.SUCCESS)
             return
         outgoing.failure = Status.NO_ACK if outcome is Outcome.SENT else self._failure(outgoing)
-        outgoing.timer = self.loop.call_later(ACK_WAIT_S, self._timed_out, outgoing)
+        if outcome is not Outcome.SENT and not self.node.retries_after_mac_failure:
+            self._finish(outgoing, outgoing.failure)
+            return
+        outgoing.timer = self.loop.call_later(self.node.ack_wait_s, self._timed_out, outgoing)
 
     def _failure(self, outgoing: Outgoing) -> Status:
         child = self.node.parent.children.get(outgoing.nwk)

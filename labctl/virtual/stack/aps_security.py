@@ -60,7 +60,7 @@ class ApsSecurity:
         if address is None or link_key is None:
             self.counters["aps_decryption_failure"] += 1
             return None
-        if auxiliary.counter < link_key.incoming_counter:
+        if link_key.replay_protected and auxiliary.counter < link_key.incoming_counter:
             self.counters["aps_frame_counter_failure"] += 1
             return None
         payload = unprotect(

@@ -321,6 +321,9 @@ class Nwk:
 
     def _leave_received(self, frame: nwk.NwkFrame, payload: bytes, mac_source: int) -> None:
         request, rejoin, _ = nwk.decode_leave(payload)
+        eui64 = self.node.eui64_of(frame.source)
+        if eui64 is not None:
+            self.node.listener.leave_heard(eui64, frame.source, request=request, rejoin=rejoin)
         if not request:
             self.node.parent.child_gone(frame.source, rejoin=rejoin)
         elif self._is_end_device and mac_source == frame.source == self.state.parent:

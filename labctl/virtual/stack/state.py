@@ -29,6 +29,8 @@ class LinkKey:
     partner: Eui64
     key: bytes = field(repr=False)
     incoming_counter: int = 0
+    replay_protected: bool = True
+    """Whether frames with a counter that has been seen are refused: Z-Stack takes them."""
 
 
 @dataclass(slots=True)

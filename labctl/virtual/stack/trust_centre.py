@@ -80,13 +80,16 @@ class TrustCentre:
         self, short: int, eui64: Eui64, payload: bytes, key_id: KeyId, *, nwk_secured: bool = True
     ) -> Status | None:
         node = self.node
-        link_key = node.state.link_keys.get(eui64)
-        if link_key is None:
+        key = node.transport_key_of(eui64)
+        if key is None:
+            link_key = node.state.link_keys.get(eui64)
+            key = None if link_key is None else link_key.key
+        if key is None:
             node.counters["aps_no_link_key"] += 1
             return Status.NO_KEY
         try:
             node.aps.send_command(
-                short, payload, link_key=link_key.key, key_id=key_id, nwk_secured=nwk_secured
+                short, payload, link_key=key, key_id=key_id, nwk_secured=nwk_secured
             )
         except NoRoute:
             node.counters["nwk_no_route"] += 1

@@ -143,6 +143,9 @@ class NodeListener:
     def child_left(self, eui64: Eui64, nwk: int) -> None:
         """A direct child is no longer one: it left, was removed, refused, or fell silent."""
 
+    def leave_heard(self, eui64: Eui64, nwk: int, *, request: bool, rejoin: bool) -> None:
+        """A NWK leave of somebody whose address is known, whatever becomes of it."""
+
     def application_key_requested(self, requester: Eui64, partner: Eui64) -> bool:
         """Trust centre: may these two have a link key (Request-Key, R22 4.4.7)? True brokers it."""
         return False
