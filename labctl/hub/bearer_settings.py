@@ -69,8 +69,10 @@ class LinkSettings:
     """How often the hub looks at its links, in seconds; None: never of its own accord.
 
     Every `ask_every_s` each device that is awake is asked how well it hears the hub. Every
-    `noise_every_s` the level on each bearer's own channel is measured, which deafens that radio for
-    some 150 ms. What was delivered is told every `deliveries_every_s`.
+    `noise_every_s` the level on each bearer's own channel is measured: the least of `noise_scans`,
+    `noise_gap_s` apart, since a scan tells its peak, and a frame of the network itself is in one
+    but hardly in all. Each deafens that radio for some 150 ms. What was delivered is told every
+    `deliveries_every_s`.
     """
 
     ask_every_s: float | None = 3600.0
@@ -78,6 +80,8 @@ class LinkSettings:
     deliveries_every_s: float = 600.0
     answer_s: float = 10.0
     scan_exponent: int = 3
+    noise_scans: int = 3
+    noise_gap_s: float = 1.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

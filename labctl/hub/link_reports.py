@@ -27,6 +27,7 @@ from labctl.hub.frames import Frame
 from labctl.hub.post import Post
 from labctl.hub.reporter import Reporter
 from labctl.radio.coordinator import Coordinator, Incoming, Outgoing, RadioState
+from labctl.smart_energy.channels import Channel
 from labctl.smart_energy.eui64 import Eui64
 
 MGMT_LQI: Final = 0x0031
@@ -144,9 +145,7 @@ class LinkReports:
         """Measure the level on each bearer's own channel; what cannot is noted once."""
         for bearer, radio in enumerate(self._bearers):
             try:
-                levels = await self._coordinator.energy_scan(
-                    (radio.at,), exponent=self._settings.scan_exponent
-                )
+                levels = await self._quietest(radio.at)
             except RigError as error:
                 if not self._no_scans:
                     self._no_scans = True
@@ -163,6 +162,19 @@ class LinkReports:
                     )
                 )
                 self._noise(bearer, level_dbm)
+
+    async def _quietest(self, channel: Channel) -> dict[Channel, int]:
+        """The least level of some scans: what is there all the time."""
+        least: dict[Channel, int] = {}
+        for number in range(self._settings.noise_scans):
+            if number:
+                await asyncio.sleep(self._settings.noise_gap_s)
+            levels = await self._coordinator.energy_scan(
+                (channel,), exponent=self._settings.scan_exponent
+            )
+            for each, level_dbm in levels.items():
+                least[each] = min(level_dbm, least.get(each, level_dbm))
+        return least
 
     # -- what devices hear ------------------------------------------------------------------------
 

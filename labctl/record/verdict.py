@@ -30,6 +30,8 @@ WORST_FIRST = (
 
 _KEY_STEPS = frozenset({"key-initiate", "key-ephemeral", "key-confirm", "link-key-installed"})
 _HOUR_US = 3_600_000_000
+_NEVER_READ = frozenset({"gas-meter"})
+"""Kinds that tell the hub what they measure, and read nothing that a schedule could name."""
 
 
 class Certainty(enum.StrEnum):
@@ -235,7 +237,7 @@ def _assess_device(data: RunData, device: Device, limits: Limits) -> DeviceAsses
         schedules = [s for s in data.schedules if s.device_id == device.id]
         for schedule in schedules:
             findings += _schedule(schedule, limits)
-        if not schedules:
+        if not schedules and device.kind not in _NEVER_READ:
             findings.append(
                 Finding(
                     Verdict.INCOMPLETE,

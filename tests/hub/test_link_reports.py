@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from fake_radio import CAD, HUB_EUI64, IHD, Bench, FakeDevice
@@ -145,12 +145,12 @@ def test_noise_is_measured_on_each_bearers_own_channel() -> None:
     async def scenario(bench: Bench) -> None:
         assert isinstance(bench.radio, SubGhzRadio)
         bench.radio.levels = {HERE: -93, Channel(0, 20): -88}
-        await asyncio.sleep(61)
+        await asyncio.sleep(70)
         assert [(s.page, s.channel, s.level_dbm) for s in bench.of(NoiseSample)] == [
             (0, 20, -88),
             (28, 5, -93),
         ]
-        assert bench.radio.scans == [((Channel(0, 20),), 3), ((HERE,), 3)]
+        assert bench.radio.scans == [((Channel(0, 20),), 3)] * 3 + [((HERE,), 3)] * 3
 
     links = LinkSettings(ask_every_s=None, noise_every_s=60.0)
     with_sub_ghz(scenario, network=DUAL, links=links)
@@ -249,5 +249,22 @@ def test_a_hub_with_one_band_says_that_there_was_no_choice() -> None:
         await ihd.read(METERING, 0x0000)
         (use,) = bench.of(BandUse)
         assert use.why == "the hub has no radio on 2.4 GHz"
+
+    with_sub_ghz(scenario)
+
+
+def test_noise_is_the_least_of_some_scans_so_that_a_frame_of_our_own_is_none() -> None:
+    """A scan tells its peak: a device that talks in one of them is no disturber."""
+
+    async def scenario(bench: Bench) -> None:
+        heard = iter((-45, -112, -60))
+
+        async def scan(channels: Sequence[Channel], *, exponent: int = 5) -> dict[Channel, int]:
+            return dict.fromkeys(channels, next(heard))
+
+        bench.radio.energy_scan = scan  # type: ignore[method-assign]
+        await bench.hub.care.links.measure_noise()
+        assert [sample.level_dbm for sample in bench.of(NoiseSample)] == [-112]
+        assert not list(heard)
 
     with_sub_ghz(scenario)
