@@ -193,6 +193,16 @@ class Behaviour(Strict):
     """The device leaves so long after it registered. Default: a hand-held terminal after 30 min."""
     silent_after: Annotated[Duration, Within("1s", "366d")] | None = None
     """How long after it is switched on the device falls silent. Default: never."""
+    ignores_suspension: bool = False
+    """868 MHz: the device talks on though the hub told it to be silent."""
+    answers_suspension: bool = False
+    """868 MHz: the device answers Suspend ZCL Messages with a Default Response."""
+    never_asks_suspension: bool = False
+    """868 MHz: the device does not ask whether it may talk when it comes to the network."""
+    ignores_channel_change: bool = False
+    """The device stays on its channel when the hub says where it goes, and has to search for it."""
+    prefers_wrong_band: bool = False
+    """The device joins on the band that it is to prefer least, wherever it hears it."""
     clock_ppm: Annotated[float, Real(-100_000, 100_000)] | None = None
     """How fast its clock runs, parts per million. Default: drawn from -20 to 20."""
     read_periods: Annotated[

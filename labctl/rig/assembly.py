@@ -197,6 +197,11 @@ def behaviour(entry: BehaviourEntry) -> virtual.Behaviour:
         ),
         stays_s=_seconds(entry.stays),
         silent_after_s=_seconds(entry.silent_after),
+        ignores_suspension=entry.ignores_suspension,
+        answers_suspension=entry.answers_suspension,
+        never_asks_suspension=entry.never_asks_suspension,
+        ignores_channel_change=entry.ignores_channel_change,
+        prefers_wrong_band=entry.prefers_wrong_band,
         clock_ppm=entry.clock_ppm,
     )
 

@@ -201,6 +201,7 @@ class Exchange:
             failed = self.wants_ack and not acked
             self.done(Outcome.NO_ACK if failed else Outcome.SENT, acked and self.ack_pending)
             return
+        radio.repetitions += 1
         # What this attempt still disturbs is kept with it, so the next one is an object of its own.
         again = radio.exchange = type(self)(medium, radio, self.psdu, self.done)
         again.attempts = self.attempts + 1

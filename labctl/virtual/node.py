@@ -23,7 +23,7 @@ from typing import TypeVar, overload
 
 from labctl.errors import ConfigurationError
 from labctl.smart_energy.airtime import DutyCycleState, Limits
-from labctl.smart_energy.channels import channels_of_page
+from labctl.smart_energy.channels import Channel, channels_of_page
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.air import Air
 from labctl.virtual.frames import aps, from_air, nwk, to_air
@@ -31,6 +31,7 @@ from labctl.virtual.frames.aps import ApsFrame
 from labctl.virtual.phy import phy_of
 from labctl.virtual.stack.aps import ACK_WAIT_S, Aps
 from labctl.virtual.stack.duty_cycle import DutyCycle
+from labctl.virtual.stack.following import Following
 from labctl.virtual.stack.joining import Joining
 from labctl.virtual.stack.mac import Mac
 from labctl.virtual.stack.nwk import Nwk
@@ -46,6 +47,7 @@ from labctl.virtual.stack.types import (
     Beacon,
     Indication,
     JoinFailure,
+    Level,
     NodeListener,
     PhySettings,
     Role,
@@ -63,6 +65,7 @@ __all__ = [
     "DutyCycleState",
     "Indication",
     "JoinFailure",
+    "Level",
     "LinkKey",
     "Node",
     "NodeListener",
@@ -136,6 +139,9 @@ class Node:
         self.retries_after_mac_failure = True
         """Whether the APS layer tries again what the MAC could not deliver; Z-Stack does not."""
         self.ack_wait_s = ACK_WAIT_S  # for an APS acknowledgement, before each repetition
+        self.obeys_channel_changes = True  # end devices: go where the coordinator says it goes
+        self.parent_heard: Level | None = None
+        """End device: how the last frame of the parent arrived."""
         self.counters: dict[str, int] = defaultdict(int)
         self.last_counter = 0
         self.powered = False
@@ -155,6 +161,7 @@ class Node:
         self.trust_centre: TrustCentre
         self.joining: Joining
         self.scanning: Scanning
+        self._following: Following
         self._poller: Poller
         self._sender: Sender
 
@@ -177,8 +184,10 @@ class Node:
         self.trust_centre = TrustCentre(self)
         self.joining = Joining(self)
         self.scanning = Scanning(self)
+        self._following = Following(self)
         self._poller = Poller(self)
         self._sender = Sender(self)
+        self.parent_heard = None
         self.powered = True
         self.resume_radio()
         if self.state.joined:
@@ -192,6 +201,7 @@ class Node:
         if not self.powered:
             return
         self.powered = False
+        self._following.cancel()
         self._poller.stop()
         self.nwk.stop()
         self.aps.close()
@@ -249,6 +259,14 @@ class Node:
         Raises `ValueError` for a channel that is none, or is not in the PHY's band.
         """
         return self.powered and self._radios.set_channel(index, page, channel)
+
+    def follow(self, channel: Channel, after_s: float) -> bool:
+        """End device: go to `channel` after so many seconds, as the network is said to do.
+
+        False, and nothing happens, for a channel of another band, for the present one, and off the
+        network. Whoever finds nobody there loses the parent, and has to search.
+        """
+        return self.powered and self._following.later(channel, after_s)
 
     def set_phy_power(self, index: int, tx_power_dbm: float) -> bool:
         """Another transmit power, dBm. False when that PHY does not run."""
@@ -516,6 +534,12 @@ class Node:
             return refused
         return await self._waiting.until(confirmed)
 
+    def withdraw_data(self, which: Callable[[int, int], bool]) -> None:
+        """Send no more of the data frames under way whose profile and cluster `which` says yes to:
+        no repetition, no further block. Their confirms say NO_ACK."""
+        if self.powered:
+            self.aps.withdraw(which)
+
     def reserve_counter(self) -> int:
         """An APS counter for a caller that wants to know it before he sends."""
         return self.aps.next_counter()
@@ -597,6 +621,12 @@ class Node:
             return []
         return await self.objects.client.ask_all(destination, cluster_id, body, collect_s)
 
+    def zdo_tell(self, destination: int, cluster_id: int, body: bytes) -> bool:
+        """Send a ZDO frame that has no answer (sequence number added); whether it is under way."""
+        if not self.powered:
+            return False
+        return self.objects.client.tell(destination, cluster_id, body)
+
     def request_link_key(self, partner: Eui64) -> None:
         """Ask the trust centre for a link key with `partner` (Request-Key, R22 4.4.7).
 
@@ -618,6 +648,11 @@ class Node:
     def expect_answer(self) -> None:
         """Something was sent: a sleeping device polls fast for a while."""
         self._poller.expect()
+
+    def told_of_channel(self, channel: Channel, update_id: int) -> None:
+        """The coordinator says where its network goes."""
+        if self.obeys_channel_changes:
+            self._following.told(channel, update_id)
 
     def poll_again(self) -> None:
         """The parent said that it has more for us."""
@@ -724,6 +759,7 @@ class Node:
 
     def network_down(self) -> None:
         """We are off it."""
+        self._following.cancel()
         self.nwk.stop()
         self._poller.stop()
         self.stop_phy(1)

@@ -62,6 +62,7 @@ class Radio:
         "position",
         "promiscuous",
         "regulator",
+        "repetitions",
         "sensitivity_dbm",
         "tx_power_dbm",
     )
@@ -87,6 +88,7 @@ class Radio:
         self.medium: Medium | None = None
         self.exchange: Exchange | None = None
         self.airtime_us = 0
+        self.repetitions = 0  # of frames that nobody acknowledged
         self.on_airtime: Callable[[int], None] | None = None
         self.regulator: Regulator | None = None
         self.off_until = 0.0  # with listen before talk: when it may transmit again

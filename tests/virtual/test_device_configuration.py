@@ -74,6 +74,11 @@ KNOBS: dict[str, Any] = {
     "presses": [{"button": "top-up", "after": "5s", "code": "01234567890123456789"}],
     "stays": "2h",
     "silent_after": "3h",
+    "ignores_suspension": True,
+    "answers_suspension": True,
+    "never_asks_suspension": True,
+    "ignores_channel_change": True,
+    "prefers_wrong_band": True,
     "clock_ppm": 40,
 }
 

@@ -207,9 +207,21 @@ def test_mgmt_permit_joining_opens_the_network_but_never_for_good() -> None:
     run(main())
 
 
-@pytest.mark.parametrize("cluster", [0x0020, 0x0030, 0x0038, 0x0FFF])
+@pytest.mark.parametrize("cluster", [0x0020, 0x0030, 0x0FFF])
 def test_what_is_not_supported_says_so(cluster: int) -> None:
     assert asked(cluster, b"\x00\x00\x00\x00") == bytes((ZdpStatus.NOT_SUPPORTED,))
+
+
+def test_of_network_updates_only_a_change_of_channel_is_supported() -> None:
+    energy_scan = bytes.fromhex("00f8ff07 03 01")
+    unsupported = bytes((ZdpStatus.NOT_SUPPORTED,))
+    assert asked(Cluster.MGMT_NWK_UPDATE, energy_scan) == unsupported
+
+
+@pytest.mark.parametrize("body", ["00000000fe00", "00180000fe00", "00080008fe00", "00080000fe"])
+def test_a_change_to_no_channel_or_to_several_is_refused(body: str) -> None:
+    refused = bytes((ZdpStatus.INV_REQUESTTYPE,))
+    assert asked(Cluster.MGMT_NWK_UPDATE, bytes.fromhex(body)) == refused
 
 
 @pytest.mark.parametrize("cluster", [Cluster.SIMPLE_DESC, Cluster.MATCH_DESC, Cluster.BIND])

@@ -31,6 +31,8 @@ from labctl.virtual.devices.settings import (
     Kind,
     Timings,
 )
+from labctl.virtual.devices.silence import Silence
+from labctl.virtual.devices.sub_ghz import SubGhzClient
 from labctl.virtual.devices.tunnel import TunnelServer
 from labctl.virtual.node import Node
 
@@ -61,6 +63,8 @@ class Surroundings:
     firmware: Callable[[], int]
     install: Callable[[int], None]
     """Run that version of the firmware from now on: the device restarts."""
+    silence: Silence
+    sub_ghz: SubGhzClient
 
 
 class Application:
@@ -87,6 +91,7 @@ class Application:
                 a.firmware,
                 a.install,
                 a.slot,
+                a.silence,
             )
         self.tunnels: TunnelServer | None = None
         if TUNNELING in profile.extra_servers:
@@ -110,6 +115,8 @@ class Application:
                 self._utc,
                 GasRegister(_GAS_START_LITRES, _GAS_START_UTC, a.rng.uniform(0.7, 1.3)),
                 serial_of(a.node.state.eui64.big_endian),
+                a.silence,
+                a.sub_ghz,
             )
             self.gas.serve()
 

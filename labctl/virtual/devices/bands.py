@@ -61,6 +61,11 @@ class Bands:
         return cls(tuple(sorted(bands, key=lambda band: band is not prefers)))
 
     @property
+    def reversed(self) -> Bands:
+        """The same, the least wanted first."""
+        return Bands(self.order[::-1])
+
+    @property
     def channels(self) -> tuple[PageAndChannel, ...]:
         """Page and number of every channel, the preferred band's first."""
         return tuple(each for band in self.order for each in _CHANNELS[band])

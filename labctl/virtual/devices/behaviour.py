@@ -157,5 +157,15 @@ class Behaviour:
     """Leave so long after registration, and be switched off. None: what its kind does."""
     silent_after_s: float | None = None
     """Fall silent so long after power-on: the radio hears nothing and sends nothing."""
+    ignores_suspension: bool = False
+    """Talk on though the hub said to be silent (868 MHz)."""
+    answers_suspension: bool = False
+    """Answer Suspend ZCL Messages with a Default Response, which is never to be (868 MHz)."""
+    never_asks_suspension: bool = False
+    """Do not ask the hub whether to be silent after coming to the network (868 MHz)."""
+    ignores_channel_change: bool = False
+    """Stay on the channel when the hub says where it goes; the device then has to search."""
+    prefers_wrong_band: bool = False
+    """Join on the band that it is to prefer least, wherever it hears it at all."""
     clock_ppm: float | None = None
     """How much too fast the crystal runs, parts per million; drawn from -20..20 when None."""

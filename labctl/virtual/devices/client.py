@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from labctl.events import Band
 from labctl.secret import Secret
+from labctl.smart_energy.channels import Channel
 from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.identity import Identity
-from labctl.virtual.devices import zcl
+from labctl.virtual.devices import diagnostics, zcl
 from labctl.virtual.devices.application import Application, Surroundings
 from labctl.virtual.devices.bands import Bands
 from labctl.virtual.devices.behaviour import Behaviour, LifeStep
@@ -22,6 +24,7 @@ from labctl.virtual.devices.key_answers import KeyResponder
 from labctl.virtual.devices.key_habits import KeyHabits
 from labctl.virtual.devices.keys import IssuerUnknown, KeyDriver
 from labctl.virtual.devices.kinds import KINDS
+from labctl.virtual.devices.link_watch import LinkWatch
 from labctl.virtual.devices.observations import Observations, What
 from labctl.virtual.devices.ota import ImageSlot
 from labctl.virtual.devices.picture import Picture, keep, picture
@@ -31,7 +34,17 @@ from labctl.virtual.devices.registration import Registration, RegistrationAborte
 from labctl.virtual.devices.schedule import Reader
 from labctl.virtual.devices.screen import Screen
 from labctl.virtual.devices.servers import LocalServers, Product
-from labctl.virtual.devices.settings import METERING, Fuel, Kind, ReadSchedule, Timings
+from labctl.virtual.devices.settings import (
+    DIAGNOSTICS,
+    METERING,
+    SUB_GHZ,
+    Fuel,
+    Kind,
+    ReadSchedule,
+    Timings,
+)
+from labctl.virtual.devices.silence import Silence
+from labctl.virtual.devices.sub_ghz import SubGhzClient
 from labctl.virtual.devices.survey import Survey
 from labctl.virtual.devices.trouble import Trouble
 from labctl.virtual.node import Indication, Node, NodeListener
@@ -114,7 +127,11 @@ class Client(NodeListener):
         self._switched_on_s = asyncio.get_running_loop().time()
         self.screen = Screen()
         self.node = make_node(memory, self)
-        self.node.endpoints[ENDPOINT] = self._profile.descriptor(ENDPOINT)
+        self._has_sub_ghz = Band.MHZ_868 in body.bands.order
+        self.node.endpoints[ENDPOINT] = self._profile.descriptor(
+            ENDPOINT, sub_ghz=self._has_sub_ghz
+        )
+        self.node.obeys_channel_changes = not body.behaviour.ignores_channel_change
         self._compose()
 
     def _compose(self) -> None:
@@ -127,16 +144,21 @@ class Client(NodeListener):
         behaviour = body.behaviour
         product = replace(body.product, firmware=self._memory.firmware or body.product.firmware)
         self.servers = LocalServers.of(product, suites=suites, battery=self._profile.sleeps)
+        if DIAGNOSTICS in self._profile.extra_servers:
+            diagnostics.serve(self.servers, node)
+        self._silence = Silence(t, rng, saw)
         self.port = ZclPort(
             node,
             ENDPOINT,
             self.servers,
             saw,
+            self._silence,
             timeout_s=t.request_timeout_s,
             first_sequence=rng.randrange(256),
             fixed_counter=rng.randrange(256) if behaviour.duplicate_counters else None,
         )
         self.port.on_command = self._command
+        self._sub_ghz = SubGhzClient(node, self.port, t, behaviour, self._silence, saw)
         habits = KeyHabits(
             node,
             body.identities,
@@ -163,7 +185,7 @@ class Client(NodeListener):
         self._registration = Registration(
             node, self.port, ENDPOINT, t, saw, self._establish, self._profile.binds
         )
-        self._keep_alive = KeepAlive(node, self.port, t, rng, saw)
+        self._keep_alive = KeepAlive(node, self.port, t, rng, saw, self._silence)
         self._survey = Survey(node, self.port, t, self.screen, saw, self._profile.binds)
         self._provocation = Provocation(node, self.port, t, saw)
         self._reader = Reader(
@@ -174,6 +196,7 @@ class Client(NodeListener):
             self.screen,
             saw,
             self._time_server,
+            self._silence,
             behaviour.reads_per_slot,
         )
         self._trouble = Trouble(
@@ -202,6 +225,8 @@ class Client(NodeListener):
                 body.slot,
                 lambda: product.firmware,
                 self._install,
+                self._silence,
+                self._sub_ghz,
             )
         )
 
@@ -225,6 +250,7 @@ class Client(NodeListener):
         finally:
             self.node.power_off()
             self._key_answers.close()
+            self._silence.close()
             self.port.close()
             self.application.close()
             if self._body.screen_path is not None and not self._cut_short:
@@ -335,7 +361,14 @@ class Client(NodeListener):
         t, behaviour = self._body.timings, self._body.behaviour
         if behaviour.reads_before_key_establishment and not self._memory.authorised:
             await self._provocation.read_too_early()
+        came_back = self._memory.authorised
+        if came_back:
+            await self._ask_whether_to_talk()  # before anything else is said
         services = await self._register()
+        if not came_back:
+            await self._ask_whether_to_talk()
+        if self._has_sub_ghz:
+            group.create_task(LinkWatch(self.node, t, self._saw).run())
         group.create_task(self._keep_alive.run())
         group.create_task(self._rediscover())
         for work in self.application.registered():
@@ -358,6 +391,11 @@ class Client(NodeListener):
         meter = self.screen.meter(Fuel.ELECTRICITY)
         if behaviour.writes_attribute and meter is not None:
             await self._provocation.write(meter.peer)
+
+    async def _ask_whether_to_talk(self) -> None:
+        if self._has_sub_ghz:
+            await self._sub_ghz.ask()
+            await self._silence.over()
 
     async def _go_after(self, stays_s: float) -> None:
         """A device that is only visiting leaves, and is switched off."""
@@ -395,6 +433,7 @@ class Client(NodeListener):
     async def _rediscover(self) -> None:
         while True:
             await asyncio.sleep(self._body.timings.rediscovery_s)
+            await self._silence.over()
             try:
                 services = await self._registration.discover()
             except RegistrationAborted:
@@ -452,6 +491,7 @@ class Client(NodeListener):
 
     def _forget(self) -> None:
         self._services = None
+        self._sub_ghz.forget()
         self.screen.meters.clear()
         self.screen.prices.clear()
         self.screen.attributes.clear()
@@ -481,6 +521,10 @@ class Client(NodeListener):
         self._saw.note(What.LEFT, "to rejoin" if rejoin else "")
         self._interrupt(_Departed(rejoin))
 
+    def channel_followed(self, channel: Channel) -> None:
+        """The network is on another channel, and so are we."""
+        self._saw.note(What.CHANNEL_FOLLOWED, str(channel))
+
     def parent_lost(self) -> None:
         """The parent does not answer polls any more."""
         self._interrupt(NetworkLost("parent lost"))
@@ -505,6 +549,9 @@ class Client(NodeListener):
 
     def _command(self, peer: Peer, cluster_id: int, frame: zcl.Frame) -> None:
         try:
+            if cluster_id == SUB_GHZ:
+                self._sub_ghz.heard(peer, frame)
+                return
             now = asyncio.get_running_loop().time()
             heard = self.screen.hear(peer, cluster_id, frame, now)
             self.application.hear(peer, cluster_id, frame)

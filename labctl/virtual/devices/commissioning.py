@@ -81,12 +81,13 @@ class Commissioning:
             if attempt:
                 await asyncio.sleep(self.timings.scan_attempt_gap_s)
             suitable: list[Beacon] = []
-            for band in self.bands.order:
+            contrary = self.behaviour.prefers_wrong_band
+            for band in (self.bands.reversed if contrary else self.bands).order:
                 heard = await self.node.active_scan(self.bands.channels_of(band))
                 anything = anything or bool(heard)
                 fit = [beacon for beacon in heard if self._suits(beacon)]
                 suitable += fit
-                if any(margin_db(beacon) >= PRACTICABLE_DB for beacon in fit):
+                if any(margin_db(beacon) >= PRACTICABLE_DB or contrary for beacon in fit):
                     break
             if suitable:
                 best: dict[tuple[Eui64, int, int], Beacon] = {}

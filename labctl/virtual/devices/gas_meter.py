@@ -29,6 +29,8 @@ from labctl.virtual.devices.settings import (
     SMART_ENERGY_PROFILE,
     Timings,
 )
+from labctl.virtual.devices.silence import Silence
+from labctl.virtual.devices.sub_ghz import SubGhzClient
 from labctl.virtual.node import Node, Status
 
 _U8, _U16, _U24, _U32, _U48 = 0x20, 0x21, 0x22, 0x23, 0x25
@@ -39,6 +41,8 @@ _REQUEST_MIRROR = 0x01
 _MIRROR_RESPONSE, _MIRROR_REMOVED, _REPORT_RESPONSE = 0x01, 0x02, 0x09
 _NO_MIRROR = 0xFFFF
 _FAILED_PUSHES = 3
+_LOOK_S = 2.0
+"""So long a meter polls fast to see whether its parent is there."""
 _MAX_SEGMENT_OCTETS = 60
 """So that a report fits one frame with its encryption and its last record."""
 
@@ -66,6 +70,9 @@ _FLAGS = {
     21: "tunnel message pending",
     22: "get snapshot",
     23: "get sampled data",
+    24: "new channel masks",
+    25: "energy scan",
+    26: "channel change",
 }
 _STAY_AWAKE = (1 << 4) | (1 << 5) | (1 << 21)
 _PUSH_AGAIN = sum(1 << bit for bit in range(6, 15))
@@ -131,6 +138,8 @@ class GasMeter:
     utc: Callable[[], float | None]
     register: GasRegister
     serial_number: bytes
+    silence: Silence
+    sub_ghz: SubGhzClient
     mirror: Peer | None = None
     _offered: asyncio.Future[int] | None = field(default=None, init=False)
     _answered: asyncio.Future[int] | None = field(default=None, init=False)
@@ -150,19 +159,36 @@ class GasMeter:
         loop = asyncio.get_running_loop()
         failures = 0
         while True:
+            await self.silence.over()
             while self.mirror is None:
                 self.mirror = await self._find_mirror()
                 if self.mirror is None:
                     await asyncio.sleep(t.mirror_search_s)
+                    await self.silence.over()
             due = loop.time() + t.wake_s
             if await self._push(self.mirror):
                 failures = 0
-            else:
+                await self._look_for_another_channel()
+            elif not self.silence.is_on:
                 failures += 1
                 if failures >= _FAILED_PUSHES:
                     raise NetworkLost("the mirror is not reached")
             self.node.long_poll_s = t.wake_s  # fast asleep until the next push
             await asyncio.sleep(max(0.0, due - loop.time()))
+
+    async def _look_for_another_channel(self) -> None:
+        """Asleep it would not hear where the hub goes, so it reads ChannelChange at each wake-up,
+        and moves once the hub has had time to; a look whether the hub is there ends the move."""
+        if self.silence.is_on:
+            return
+        channel = await self.sub_ghz.announced()
+        if channel is None:
+            return
+        self.saw.note(What.CHANNEL_ANNOUNCED, str(channel))
+        if self.node.follow(channel, self.timings.announced_move_s):
+            await asyncio.sleep(self.timings.announced_move_s)
+            self.node.fast_poll(_LOOK_S)
+            await asyncio.sleep(_LOOK_S)
 
     # -- the mirror ---------------------------------------------------------------------------
 

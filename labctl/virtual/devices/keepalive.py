@@ -11,6 +11,7 @@ from labctl.virtual.devices.observations import Observations, What
 from labctl.virtual.devices.port import NoAnswer, Peer, RequestRefused, ZclPort
 from labctl.virtual.devices.registration import TRUST_CENTRE
 from labctl.virtual.devices.settings import KEEP_ALIVE, WILDCARD_PROFILE, Timings
+from labctl.virtual.devices.silence import Silence
 from labctl.virtual.node import Node
 
 _BASE, _JITTER = 0x0000, 0x0001
@@ -26,13 +27,17 @@ class NetworkLost(Exception):
 
 @dataclass(slots=True)
 class KeepAlive:
-    """Reads the two attributes again and again, after base + a random part of jitter."""
+    """Reads the two attributes again and again, after base + a random part of jitter.
+
+    A device that is to be silent does not: its parent still acknowledges its polls.
+    """
 
     node: Node
     port: ZclPort
     timings: Timings
     rng: random.Random
     saw: Observations
+    silence: Silence
 
     async def run(self) -> None:
         """Never returns; raise `NetworkLost` after three failures in a row."""
@@ -42,6 +47,7 @@ class KeepAlive:
         failures = 0
         while True:
             await asyncio.sleep(base + self.rng.uniform(0, jitter))
+            await self.silence.over()
             told: tuple[float, float] | None = None
             if server is None:
                 server = await self._find()
@@ -52,6 +58,8 @@ class KeepAlive:
                 failures = 0
                 self.saw.note(What.KEEP_ALIVE)
                 continue
+            if self.silence.is_on:
+                continue  # it began in between, which is not the trust centre's failure
             failures += 1
             self.saw.note(What.KEEP_ALIVE_FAILED, "" if server else "no server")
             if failures >= t.keep_alive_failures:

@@ -9,6 +9,7 @@ from labctl.virtual.devices.settings import (
     BASIC,
     CALENDAR,
     DEVICE_MANAGEMENT,
+    DIAGNOSTICS,
     DRLC,
     EVENTS,
     KEEP_ALIVE,
@@ -19,6 +20,7 @@ from labctl.virtual.devices.settings import (
     PREPAYMENT,
     PRICE,
     SMART_ENERGY_PROFILE,
+    SUB_GHZ,
     TIME,
     TUNNELING,
     Kind,
@@ -46,8 +48,8 @@ class KindProfile:
     stays_s: float | None = None
     has_person: bool = False
 
-    def descriptor(self, endpoint: int) -> SimpleDescriptor:
-        """Of the device's only endpoint."""
+    def descriptor(self, endpoint: int, *, sub_ghz: bool = False) -> SimpleDescriptor:
+        """Of the device's only endpoint; `sub_ghz` for one that has a band below 1 GHz."""
         return SimpleDescriptor(
             endpoint=endpoint,
             profile_id=SMART_ENERGY_PROFILE,
@@ -59,6 +61,7 @@ class KindProfile:
                 KEEP_ALIVE,
                 *self.binds,
                 *self.extra_clients,
+                *((SUB_GHZ,) if sub_ghz else ()),
                 KEY_ESTABLISHMENT,
             ),
         )
@@ -67,13 +70,18 @@ class KindProfile:
 KINDS: Mapping[Kind, KindProfile] = {
     Kind.CAD: KindProfile("Virtual CAD", 0x0502, DISPLAY_CLUSTERS, extra_clients=(EVENTS, OTA)),
     Kind.IHD: KindProfile(
-        "Virtual IHD", 0x0502, DISPLAY_CLUSTERS, extra_clients=(EVENTS, OTA), has_person=True
+        "Virtual IHD",
+        0x0502,
+        DISPLAY_CLUSTERS,
+        extra_servers=(DIAGNOSTICS,),
+        extra_clients=(EVENTS, OTA),
+        has_person=True,
     ),
     Kind.PPMID: KindProfile(
         "Virtual PPMID",
         0x0506,
         (*DISPLAY_CLUSTERS, EVENTS),
-        extra_servers=(PREPAYMENT, TUNNELING),
+        extra_servers=(PREPAYMENT, TUNNELING, DIAGNOSTICS),
         extra_clients=(OTA,),
         has_person=True,
     ),

@@ -56,6 +56,12 @@ class What(enum.StrEnum):
     MIRROR = "mirror"  # detail: what became of the gas meter's mirror
     MIRROR_FLAGS = "mirror-flags"  # detail: what the hub has for the gas meter
     OTA = "ota"  # detail: how the firmware upgrade goes
+    SUSPENDED = "suspended"  # told to send no ZCL frames; detail: for how long
+    RESUMED = "resumed"  # may send them again; detail: why
+    SUSPENSION_UNKNOWN = "suspension-unknown"  # detail: why the hub did not say
+    CHANNEL_FOLLOWED = "channel-followed"  # detail: where to
+    CHANNEL_ANNOUNCED = "channel-announced"  # detail: what ChannelChange says
+    FRAMES_LOST = "frames-lost"  # told to the hub; detail: how many of how many
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from labctl.virtual.devices.port import NoAnswer, Peer, RequestRefused, ZclPort
 from labctl.virtual.devices.registration import TRUST_CENTRE
 from labctl.virtual.devices.servers import Product
 from labctl.virtual.devices.settings import OTA, SMART_ENERGY_PROFILE, Timings
+from labctl.virtual.devices.silence import Silence
 from labctl.virtual.node import Node
 
 _NOTIFY, _QUERY, _BLOCK, _UPGRADE_END = 0x00, 0x01, 0x03, 0x06
@@ -138,6 +139,7 @@ class OtaClient:
     firmware: Callable[[], int]
     install: Callable[[int], None]
     slot: ImageSlot
+    silence: Silence
     _notified: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -151,6 +153,7 @@ class OtaClient:
             except TimeoutError:
                 pass  # its own time has come
             self._notified.clear()
+            await self.silence.over()  # a download that is under way may go on, a new one waits
             server = await self._find()
             if server is None:
                 wait = t.ota_server_retry_s

@@ -11,14 +11,25 @@ from labctl.virtual.devices import zcl
 from labctl.virtual.devices.observations import Observations, What
 from labctl.virtual.devices.peer import Peer
 from labctl.virtual.devices.servers import LocalServers
-from labctl.virtual.devices.settings import KEY_ESTABLISHMENT, NEEDS_LINK_KEY, SMART_ENERGY_PROFILE
+from labctl.virtual.devices.settings import (
+    KEY_ESTABLISHMENT,
+    NEEDS_LINK_KEY,
+    OTA,
+    SMART_ENERGY_PROFILE,
+    SUB_GHZ,
+)
+from labctl.virtual.devices.silence import Silence, passes
 from labctl.virtual.node import Indication, Node, Status
 
 __all__ = ["NoAnswer", "Peer", "RequestRefused", "ZclPort"]
 
 
+SILENCED = "suspended"
+"""The reason of a request that was cut short because the device is to be silent."""
+
+
 class NoAnswer(Exception):
-    """Nothing usable came back. `reason` is a stack status, or "timeout"."""
+    """Nothing usable came back. `reason` is a stack status, "timeout", or `SILENCED`."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -38,6 +49,7 @@ class _Waiting:
     nwk: int
     cluster_id: int
     aps_secured: bool
+    held: bool  # silence cuts it short
     answer: asyncio.Future[zcl.Frame]
     delivered: bool = False
 
@@ -48,6 +60,7 @@ class ZclPort:
     `on_command(peer, cluster id, frame)` hears every cluster command and report from a server,
     solicited or not; `on_key_frame(peer, frame)` hears Key Establishment and its Default Responses;
     `on_secured(nwk)` hears that something came under a link key.
+    While there is `silence`, requests wait for its end, and everything else is left unsaid.
     With `fixed_counter` all requests have that APS counter, which no sound device does.
     """
 
@@ -57,6 +70,7 @@ class ZclPort:
         endpoint: int,
         servers: LocalServers,
         saw: Observations,
+        silence: Silence,
         *,
         timeout_s: float,
         first_sequence: int = 0,
@@ -67,6 +81,8 @@ class ZclPort:
         self._fixed_counter = fixed_counter
         self._servers = servers
         self._saw = saw
+        self._silence = silence
+        silence.on_begin = self._fall_silent
         self._timeout_s = timeout_s
         self._sequence = first_sequence & 0xFF
         self._waiting: dict[int, _Waiting] = {}
@@ -74,6 +90,32 @@ class ZclPort:
         self.on_command: Callable[[Peer, int, zcl.Frame], None] = lambda _peer, _id, _frame: None
         self.on_key_frame: Callable[[Peer, zcl.Frame], None] = lambda _peer, _frame: None
         self.on_secured: Callable[[int], None] = lambda _nwk: None
+
+    # -- silence ------------------------------------------------------------------------------
+
+    @property
+    def is_silenced(self) -> bool:
+        """Whether the device is to send no ZCL frames."""
+        return self._silence.is_on
+
+    def _fall_silent(self) -> None:
+        """Nothing more goes out, not even a repetition; whoever waits for an answer is told."""
+        for waiting in self._waiting.values():
+            if waiting.held and not waiting.answer.done():
+                waiting.answer.set_exception(NoAnswer(SILENCED))
+        self._node.withdraw_data(self._is_zcl)
+
+    @staticmethod
+    def _is_zcl(profile_id: int, cluster_id: int) -> bool:
+        return profile_id == SMART_ENERGY_PROFILE and cluster_id not in (OTA, SUB_GHZ)
+
+    def _withheld(self, cluster_id: int, command: int, *, cluster_specific: bool) -> bool:
+        if not self._silence.is_on or passes(
+            cluster_id, command, cluster_specific=cluster_specific
+        ):
+            return False
+        self._saw.tally["withheld while suspended"] += 1
+        return True
 
     # -- out ----------------------------------------------------------------------------------
 
@@ -88,7 +130,14 @@ class ZclPort:
     def send(
         self, peer: Peer, cluster_id: int, frame: zcl.Frame, *, aps_secured: bool
     ) -> Coroutine[Any, Any, Status]:
-        """Send one frame; the stack's confirm."""
+        """Send one frame; the stack's confirm, or MAC_FAILURE in silence."""
+        if self._withheld(cluster_id, frame.command, cluster_specific=frame.cluster_specific):
+            return _left_unsaid()
+        return self._send(peer, cluster_id, frame, aps_secured=aps_secured)
+
+    def _send(
+        self, peer: Peer, cluster_id: int, frame: zcl.Frame, *, aps_secured: bool
+    ) -> Coroutine[Any, Any, Status]:
         return self._node.send(
             peer.nwk,
             source_endpoint=self.endpoint,
@@ -112,15 +161,19 @@ class ZclPort:
     ) -> zcl.Frame:
         """Send a client's request and return the answer, which may be a Default Response.
 
+        In silence it waits until it may be sent.
         `aps_secured` follows the cluster when None. Raise `NoAnswer` when the frame is not
         delivered, or when no answer (under the same security) comes in time.
         """
         if aps_secured is None:
             aps_secured = cluster_id in NEEDS_LINK_KEY
+        may_pass = passes(cluster_id, command, cluster_specific=cluster_specific)
+        if not may_pass:
+            await self._silence.over()
         loop = asyncio.get_running_loop()
         sequence = self.next_sequence()
         answer: asyncio.Future[zcl.Frame] = loop.create_future()
-        waiting = _Waiting(peer.nwk, cluster_id, aps_secured, answer)
+        waiting = _Waiting(peer.nwk, cluster_id, aps_secured, not may_pass, answer)
         self._waiting[sequence] = waiting
         timer = loop.call_later(timeout_s or self._timeout_s, _time_out, waiting)
 
@@ -162,6 +215,8 @@ class ZclPort:
         done: Callable[[Status], None] = lambda _status: None,
     ) -> bool:
         """Send a frame and forget it, `done` gets its confirm: False when it could not be sent."""
+        if self._withheld(cluster_id, command, cluster_specific=cluster_specific):
+            return False
         frame = zcl.Frame(
             command,
             self.next_sequence(),
@@ -281,7 +336,8 @@ class ZclPort:
             and not waiting.answer.done()
         ):
             waiting.answer.set_result(frame)
-        if is_push:
+        # Suspend ZCL Messages never gets a Default Response (SE 1.4 D.13): that were ZCL again.
+        if is_push and cluster_id != SUB_GHZ:
             self._answer(indication, frame.default_response(zcl.Status.SUCCESS), frame)
 
     def _answer(self, indication: Indication, answer: zcl.Frame | None, to: zcl.Frame) -> None:
@@ -297,12 +353,22 @@ class ZclPort:
         self.reply(peer, indication.cluster_id, answer, aps_secured=indication.aps_secured)
 
     def reply(
-        self, peer: Peer, cluster_id: int, answer: zcl.Frame, *, aps_secured: bool = False
+        self,
+        peer: Peer,
+        cluster_id: int,
+        answer: zcl.Frame,
+        *,
+        aps_secured: bool = False,
+        whatever: bool = False,
     ) -> None:
-        """Send a frame without waiting for it, under the security of what it answers."""
+        """Send a frame without waiting for it, under the security of what it answers.
+
+        With `whatever` it goes out in silence too, which no sound device does.
+        """
+        send_it = self._send if whatever else self.send
 
         async def send() -> None:
-            await self.send(peer, cluster_id, answer, aps_secured=aps_secured)
+            await send_it(peer, cluster_id, answer, aps_secured=aps_secured)
 
         task = asyncio.get_running_loop().create_task(send())
         self._sending.add(task)
@@ -321,6 +387,10 @@ def _refusal(answer: zcl.Frame) -> int:
         except zcl.ZclError as error:
             raise NoAnswer("malformed answer") from error
     raise NoAnswer("another command's answer")
+
+
+async def _left_unsaid() -> Status:
+    return Status.MAC_FAILURE
 
 
 def _time_out(waiting: _Waiting) -> None:

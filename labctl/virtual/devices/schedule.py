@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from labctl.virtual.devices import zcl
 from labctl.virtual.devices.keepalive import NetworkLost
 from labctl.virtual.devices.observations import Observations, What
-from labctl.virtual.devices.port import NoAnswer, Peer, RequestRefused, ZclPort
+from labctl.virtual.devices.port import SILENCED, NoAnswer, Peer, RequestRefused, ZclPort
 from labctl.virtual.devices.registration import TRUST_CENTRE
 from labctl.virtual.devices.screen import Screen
 from labctl.virtual.devices.settings import TIME, ReadSchedule, Timings
+from labctl.virtual.devices.silence import Silence
 
 _MAX_LATENESS_S = 0.05
 _TIME_ATTRIBUTE = 0x0000
@@ -35,6 +36,7 @@ class Reader:
     screen: Screen
     saw: Observations
     time_server: Callable[[], Peer | None]
+    silence: Silence
     copies: int = 1
     """How many times each read is sent at once; a sound device does so once."""
     anchors: dict[str, float] = field(default_factory=dict)
@@ -53,6 +55,13 @@ class Reader:
             due = anchor + slot * period + min(late, _MAX_LATENESS_S)
             if (wait := due - loop.time()) > 0:
                 await asyncio.sleep(wait)
+            if self.silence.is_on:
+                await self.silence.over()
+                following = math.ceil((loop.time() - anchor) / period)
+                if anchor + following * period - loop.time() <= self.timings.slot_near_s:
+                    count.lost += following - slot
+                    slot = following
+                    continue
             await self._slot(schedule, loop.time() + period)
             following = max(slot + 1, math.ceil((loop.time() - anchor) / period))
             count.lost += following - slot - 1
@@ -101,13 +110,16 @@ class Reader:
             count.refused += 1
             self.saw.note(What.READ_REFUSED, f"{schedule.name}: {refused}")
             return True
-        except NoAnswer as silence:
+        except NoAnswer as none:
+            if none.reason == SILENCED:
+                count.lost += 1
+                return False
             count.failed += 1
             self.failures += 1
-            self.saw.note(What.READ_FAILED, f"{schedule.name}: {silence.reason}")
+            self.saw.note(What.READ_FAILED, f"{schedule.name}: {none.reason}")
             if self.failures >= self.timings.read_failures_before_rejoin:
                 self.failures = 0
-                raise NetworkLost("reads unanswered") from silence
+                raise NetworkLost("reads unanswered") from none
             return False
         self.failures = 0
         if served:

@@ -52,6 +52,8 @@ class LocalServers:
     attributes: dict[int, dict[int, tuple[int, zcl.Value]]] = field(default_factory=dict)
     handlers: dict[tuple[int, int], Handler] = field(default_factory=dict)
     """What serves a cluster command: cluster id and command, then the function."""
+    refresh: dict[int, Callable[[], None]] = field(default_factory=dict)
+    """Called before a cluster's attributes are served, to bring them up to date."""
 
     @classmethod
     def of(cls, product: Product, *, suites: int, battery: bool = False) -> LocalServers:
@@ -77,6 +79,8 @@ class LocalServers:
         """The answer to a client's frame, or None where none is due."""
         if frame.manufacturer is not None:
             return frame.default_response(zcl.Status.UNSUP_MANUF_COMMAND)
+        if (refresh := self.refresh.get(cluster_id)) is not None:
+            refresh()
         served = self.attributes.get(cluster_id)
         if served is None:
             return frame.default_response(zcl.Status.UNSUPPORTED_CLUSTER)

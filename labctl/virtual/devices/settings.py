@@ -23,12 +23,14 @@ DEVICE_MANAGEMENT = 0x0708
 TUNNELING = 0x0704
 EVENTS = 0x0709
 OTA = 0x0019
+SUB_GHZ = 0x070B
+DIAGNOSTICS = 0x0B05
 
 SMART_ENERGY_PROFILE = 0x0109
 WILDCARD_PROFILE = 0xFFFF
 NEEDS_LINK_KEY = frozenset(
     {TIME, KEEP_ALIVE, PRICE, DRLC, METERING, MESSAGING, TUNNELING, PREPAYMENT, 0x0706}
-    | {CALENDAR, DEVICE_MANAGEMENT, EVENTS, 0x070B, OTA}
+    | {CALENDAR, DEVICE_MANAGEMENT, EVENTS, SUB_GHZ, OTA}
 )
 """Clusters whose frames carry APS security under the link key (Smart Energy 1.4a 5.4.6)."""
 
@@ -120,6 +122,15 @@ class Timings:
     ota_errors: int = 10
     ota_upgrade_wait_s: float = 600.0
     ota_upgrade_waits: int = 10
+
+    # Below 1 GHz
+    silence_longer_s: float = 1.0  # beyond the minutes that were announced
+    silence_jitter_s: float = 9.0
+    link_watch_min: int = 15  # how often lost frames are looked at
+    link_watch_least: int = 20
+    link_watch_failed_share: float = 0.25
+    announced_move_s: float = 60.0  # from reading ChannelChange to the own move
+    slot_near_s: float = 60.0  # a read that fell into silence waits for a slot that is so near
 
     # Gas meter
     mirror_search_s: float = 10.0

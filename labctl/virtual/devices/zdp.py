@@ -15,6 +15,8 @@ SIMPLE_DESC = 0x0004
 ACTIVE_EP = 0x0005
 MATCH_DESC = 0x0006
 BIND = 0x0021
+UPDATE_NOTIFY = 0x803B
+"""Mgmt_NWK_Unsolicited_Enhanced_Update_notify."""
 
 BROADCAST_RX_ON = 0xFFFD
 

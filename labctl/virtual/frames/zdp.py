@@ -30,6 +30,7 @@ class Cluster(IntEnum):
     MGMT_BIND = 0x0033
     MGMT_LEAVE = 0x0034
     MGMT_PERMIT_JOINING = 0x0036
+    MGMT_NWK_UPDATE = 0x0038
 
 
 class ZdpStatus(IntEnum):
@@ -71,6 +72,10 @@ class Fields:
     def u16(self) -> int:
         """The next two octets."""
         return int.from_bytes(self.take(2), "little")
+
+    def u32(self) -> int:
+        """The next four octets."""
+        return int.from_bytes(self.take(4), "little")
 
     def u16_list(self, count: int) -> tuple[int, ...]:
         """The next `count` 16-bit numbers."""

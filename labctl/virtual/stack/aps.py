@@ -122,6 +122,13 @@ class Aps:
         for each in waiting:
             self._finish(each, Status.NOT_JOINED)
 
+    def withdraw(self, which: Callable[[int, int], bool]) -> None:
+        """Nothing more of what `which(profile, cluster)` says yes to goes out."""
+        waiting = [*self._pending.values(), *self._others]
+        for each in waiting:
+            if which(each.frame.profile, each.frame.cluster):
+                self._finish(each, Status.NO_ACK)
+
     # -- sending --------------------
 
     def next_counter(self) -> int:

@@ -17,7 +17,7 @@ from labctl.virtual.frames import FrameError, mac, nwk, to_air
 from labctl.virtual.frames.security import NWK_OVERHEAD
 from labctl.virtual.stack.mac import Mac
 from labctl.virtual.stack.nwk_security import NwkSecurity
-from labctl.virtual.stack.types import Role
+from labctl.virtual.stack.types import Level, Role
 
 if TYPE_CHECKING:
     from labctl.virtual.node import Node
@@ -207,6 +207,8 @@ class Nwk:
         else:
             payload = frame.body
         self.heard(mac_source, phy, secured, lqi)
+        if self._is_end_device and mac_source == self.state.parent:
+            self.node.parent_heard = Level(lqi, rssi_dbm)
         if frame.destination == self.state.nwk:
             self._deliver(frame, payload, mac_source, rssi_dbm, lqi, secured, phy)
         elif not secured:

@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from labctl.smart_energy.airtime import DutyCycleState
+from labctl.smart_energy.channels import Channel
 from labctl.smart_energy.eui64 import Eui64
 
 
@@ -75,6 +76,14 @@ class Beacon:
     stack_profile: int
     depth: int
     update_id: int
+    lqi: int
+    rssi_dbm: int
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How a frame was heard."""
+
     lqi: int
     rssi_dbm: int
 
@@ -153,6 +162,9 @@ class NodeListener:
     def duty_cycle_changed(self, phy: int, state: DutyCycleState) -> None:
         """A sub-GHz radio of ours crossed a limit of its airtime, in either direction. While it is
         suspended it sends nothing at all."""
+
+    def channel_followed(self, channel: Channel) -> None:
+        """End device: the network went to another channel, and we went with it."""
 
     def parent_lost(self) -> None:
         """End device: three polls in a row went unacknowledged. Time for a rejoin."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from labctl.smart_energy.channels import channels_of_mask
 from labctl.virtual.frames import FrameError, mac, nwk, to_air, zdp
 from labctl.virtual.frames.zdp import Cluster, Fields, ZdpStatus
 from labctl.virtual.phy import is_sub_ghz
@@ -18,6 +19,9 @@ STACK_REVISION = 22
 PRIMARY_TRUST_CENTRE = 0x0001  # server mask, R22 table 2.32
 LQI_ENTRIES = 3  # of 22 octets each in one frame
 MAX_BINDINGS = 32
+
+CHANGE_CHANNEL = 0xFE
+"""The scan duration of a Mgmt_NWK_Update_req that means "go to this channel" (R22 2.4.3.3.9)."""
 
 _SUCCESS = bytes((ZdpStatus.SUCCESS,))
 
@@ -44,6 +48,7 @@ class Zdo:
             Cluster.MGMT_BIND: self._mgmt_bind,
             Cluster.MGMT_LEAVE: self._mgmt_leave,
             Cluster.MGMT_PERMIT_JOINING: self._mgmt_permit,
+            Cluster.MGMT_NWK_UPDATE: self._mgmt_nwk_update,
         }
 
     def announce(self) -> None:
@@ -273,7 +278,8 @@ class Zdo:
         if self.state.role is Role.END_DEVICE and self.state.parent_eui64 is not None:
             # Coordinator, receiver on, relationship parent; permission unknown, depth 0.
             head = network + to_air(self.state.parent_eui64) + zdp.u16(self.state.parent)
-            entries.append(head + bytes((0x04, 0x02, 0x00, 0xFF)))
+            heard = self.node.parent_heard
+            entries.append(head + bytes((0x04, 0x02, 0x00, 0xFF if heard is None else heard.lqi)))
         for _, child in sorted(self.node.parent.children.items()):
             awake = 0x04 if child.rx_on_when_idle else 0x00
             head = network + child.eui64 + zdp.u16(child.nwk)
@@ -304,6 +310,23 @@ class Zdo:
         # R22 2.4.3.3.7.2: 0xFF counts as 0xFE, nobody opens for good over the air.
         self.node.permit_joining(min(fields.u8(), 254))
         return None if nwk.is_broadcast(indication.destination) else _SUCCESS
+
+    def _mgmt_nwk_update(self, indication: Indication, body: bytes) -> bytes | None:
+        """Mgmt_NWK_Update_req (R22 2.4.3.3.9): of all that it may ask, an end device follows its
+        network to another channel, when the coordinator says so. That has no answer."""
+        fields = Fields(body)
+        mask, duration = fields.u32(), fields.u8()
+        if duration != CHANGE_CHANNEL:
+            broadcast = nwk.is_broadcast(indication.destination)
+            return None if broadcast else bytes((ZdpStatus.NOT_SUPPORTED,))
+        update_id = fields.u8()
+        try:
+            (channel,) = channels_of_mask(mask)
+        except ValueError as error:
+            raise FrameError("a change to no channel, or to several") from error
+        if self.state.role is Role.END_DEVICE and indication.source == 0x0000:
+            self.node.told_of_channel(channel, update_id)
+        return None
 
 
 def _matches(descriptor: SimpleDescriptor, request: zdp.MatchRequest) -> bool:

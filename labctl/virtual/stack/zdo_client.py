@@ -30,6 +30,19 @@ class ZdoClient:
         self.sequence = (self.sequence + 1) & 0xFF
         return self.sequence
 
+    def tell(self, destination: int, cluster: int, body: bytes) -> bool:
+        """A frame that nobody answers; False where it cannot be sent."""
+        refused = self.node.request(
+            destination,
+            source_endpoint=0,
+            destination_endpoint=0,
+            profile_id=0,
+            cluster_id=cluster,
+            payload=bytes((self.next_sequence(),)) + body,
+            done=_ignore,
+        )
+        return refused is None
+
     def expect(self, cluster: int, heard: Callable[[int, bytes], None]) -> int:
         """Have `heard(source, body)` called for each response; returns the sequence number."""
         sequence = self.next_sequence()
@@ -88,3 +101,7 @@ class ZdoClient:
         finally:
             self.forget(cluster, sequence)
         return answers
+
+
+def _ignore(_status: Status) -> None:
+    """Nobody waits for this frame."""
