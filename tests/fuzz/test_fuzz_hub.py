@@ -217,9 +217,9 @@ def test_a_write_that_is_refused_and_done_all_the_same_is_found(
 ) -> None:
     good = Dispatcher._write
 
-    def broken(self: Dispatcher, device: Any, packet: Any, service: Any, *rest: Any) -> Any:
-        service._records[0x0300] = bytes.fromhex("0003003001")
-        return good(self, device, packet, service, *rest)
+    def broken(self: Dispatcher, asked: Any) -> Any:
+        asked.service._records[0x0300] = bytes.fromhex("0003003001")
+        return good(self, asked)
 
     monkeypatch.setattr(Dispatcher, "_write", broken)
     # Long enough for the good devices to come round to that attribute.
