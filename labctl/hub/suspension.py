@@ -58,7 +58,10 @@ class _Suspension:
     until_us: int
     cause: str
     told_us: int | None = None
+    heard: bool = False
+    """The device acknowledged it: what it sends from now on, it sends in spite of it."""
     discarded: int = 0
+    talked: int = 0
     prevent: Callable[[], None] = nothing
 
 
@@ -171,6 +174,7 @@ class Suspensions:
         if not await self._send(device, minutes):
             suspension.told_us = None
             return
+        suspension.heard = True
         if self._suspended.get(device.eui64) is suspension:
             suspension.prevent()
             heard_us = self._reporter.now_us()
@@ -211,12 +215,12 @@ class Suspensions:
         if suspension is None:
             return
         suspension.prevent()
-        if suspension.discarded:
+        if suspension.talked:
             self._reporter.note(
                 "talked-while-suspended",
                 Severity.WARNING,
                 eui64,
-                discarded=suspension.discarded,
+                discarded=suspension.talked,
                 told=suspension.told_us is not None,
             )
         self._reporter.emit(
@@ -284,6 +288,7 @@ class Suspensions:
         if not suspension.discarded:
             self._alert(SubGhzAlert.MESSAGE_DISCARDED, eui64=device.eui64)
         suspension.discarded += 1
+        suspension.talked += suspension.heard
         self._reporter.refused(
             device.eui64,
             "application",
