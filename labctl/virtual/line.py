@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import socket
 import tty
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -158,10 +159,21 @@ class SerialStick(ABC):
         """Where octets for the host go; None while nobody is connected."""
         self._server: asyncio.Server | None = None
         self._ptys: list[PtyLine] = []
+        self._tcp: tuple[str, int] | None = None
+        self._links: list[Path | None] = []
+        self._kept: socket.socket | None = None
 
     @abstractmethod
     def power_on(self) -> None:
         """Power, if it is not there yet."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Pull the stick out. What it keeps is written."""
+
+    @abstractmethod
+    def wireshark_keys(self) -> list[tuple[bytes, str]]:
+        """Every key that opens a capture of its network, with a label."""
 
     @abstractmethod
     def received(self, data: bytes) -> None:
@@ -183,6 +195,7 @@ class SerialStick(ABC):
                 mend="choose another port, or 0 for any that is free",
             ) from error
         bound: int = self._server.sockets[0].getsockname()[1]
+        self._tcp = host, bound
         return bound
 
     def open_pty(self, link: Path | None = None) -> Path:
@@ -193,6 +206,7 @@ class SerialStick(ABC):
         self.power_on()
         pty = PtyLine(self, link)
         self._ptys.append(pty)
+        self._links.append(link)
         return link or pty.path
 
     async def unplug(self) -> None:
@@ -207,6 +221,38 @@ class SerialStick(ABC):
             self._server.close()
             await self._server.wait_closed()
             self._server = None
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Pull the stick out for good."""
+
+    # -- faults ---------------------------------------------------------------------------------
+
+    async def pull(self) -> None:
+        """Pull the stick out, to `plug` it in again: power, RAM and ports are gone at once."""
+        await self.close()
+        if self._tcp is not None:
+            # Nobody listens there, and nobody else gets the port: not even a host that connects to
+            # it from it, which TCP allows.
+            self._kept = socket.socket()
+            self._kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._kept.bind(self._tcp)
+
+    async def plug(self) -> None:
+        """Plug it in again, at the same port or under the same links. Raises `RigError`."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+        links, self._links = self._links, []
+        if self._tcp is not None:
+            await self.listen(*self._tcp)
+        for link in links:
+            self.open_pty(link)
+
+    def garbage(self, octets: bytes) -> None:
+        """Octets that no firmware sent, to the host: a bad cable, a wrong baud rate."""
+        if self.host is not None:
+            self.host.write(octets)
 
     def attach(self, line: Line) -> bool:
         """A host connects. False when another one holds the line."""

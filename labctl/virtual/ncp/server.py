@@ -56,7 +56,9 @@ class VirtualEzspNcp(SerialStick):
         self._identity = identity
         self._cbke = cbke
         self._hardware = hardware
+        self._window = window
         self._ash = AshNcp(window=window)
+        self._powered = self._hung = self._stuck = False
         self._ezsp: Ezsp | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._boot: asyncio.TimerHandle | None = None
@@ -93,7 +95,13 @@ class VirtualEzspNcp(SerialStick):
 
     def power_on(self) -> None:
         """Boot, unless it runs already."""
-        if self._ezsp is None:
+        if self._powered:
+            return
+        self._powered, self._hung, self._stuck = True, False, False
+        self._ash = AshNcp(window=self._window)
+        if self._ezsp is not None:
+            self._ezsp.reset()
+        else:
             self._ezsp = Ezsp(
                 eui64=self._eui64,
                 make_node=self._make_node,
@@ -112,24 +120,39 @@ class VirtualEzspNcp(SerialStick):
     async def close(self) -> None:
         """Pull the stick out. Flash is written."""
         await self.unplug()
+        self._stand_still()
+        self._powered = False
+        if self._ezsp is not None:
+            self._flash.save(durable=True)
+
+    def _stand_still(self) -> None:
         for timer in (self._timer, self._boot):
             if timer is not None:
                 timer.cancel()
         self._timer = self._boot = None
         if self._ezsp is not None:
             self._ezsp.power_off()
-            self._flash.save(durable=True)
+
+    def wireshark_keys(self) -> list[tuple[bytes, str]]:
+        """Every key that opens a capture of its network, with a label."""
+        contents = self.firmware.contents
+        return [
+            (contents.node.network_key, "network"),
+            *((key, f"link key of {peer}") for peer, key in contents.link_keys.values()),
+        ]
 
     # -- the serial line ------------------------------------------------------------------------
 
     def received(self, data: bytes) -> None:
         """Octets from the host."""
+        if self._hung:
+            return
         now = self.firmware.now
         for event in self._ash.receive(data, now):
-            if isinstance(event, Received):
-                self.firmware.receive(event.frame)
-            else:
+            if not isinstance(event, Received):
                 self._restart(ResetCode.SOFTWARE)
+            elif not self._stuck:
+                self.firmware.receive(event.frame)
         self.firmware.counters.ash_framing_errors = self._ash.framing_errors
         self._drain()
 
@@ -165,6 +188,7 @@ class VirtualEzspNcp(SerialStick):
         asyncio.get_running_loop().call_soon(self._restart, code)
 
     def _restart(self, code: ResetCode) -> None:
+        self._stuck = False
         self._ash.boot()
         self.firmware.reset()
         if self._boot is not None:
@@ -175,6 +199,24 @@ class VirtualEzspNcp(SerialStick):
         self._boot = None
         self._ash.started(code)
         self._drain()
+
+    def hang(self) -> None:
+        """The processor stands still, its port there: nothing is heard, answered or sent."""
+        self._stand_still()
+        self._hung = True
+
+    def get_stuck(self) -> None:
+        """The firmware does nothing any more, but ASH: frames are acknowledged, not answered.
+
+        A reset, by the host too, ends it.
+        """
+        self._stuck = True
+        self.firmware.power_off()
+
+    def restart(self) -> None:
+        """A hung processor's watchdog ends it, late: it starts over, and says so to the host."""
+        self._hung = False
+        self.crash()
 
     def crash(self, code: ResetCode = ResetCode.WATCHDOG) -> None:
         """A fault: the processor restarts on its own, and the host gets an unsolicited RSTACK."""
