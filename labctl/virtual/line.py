@@ -222,10 +222,6 @@ class SerialStick(ABC):
             await self._server.wait_closed()
             self._server = None
 
-    @abstractmethod
-    async def close(self) -> None:
-        """Pull the stick out for good."""
-
     # -- faults ---------------------------------------------------------------------------------
 
     async def pull(self) -> None:
