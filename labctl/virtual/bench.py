@@ -21,10 +21,12 @@ from labctl.virtual.devices import Behaviour, ReadSchedule, VirtualDevice
 from labctl.virtual.devices.bands import ONLY_2_4_GHZ, Bands
 from labctl.virtual.frames.tap import TapWriter
 from labctl.virtual.interference import Disturber
+from labctl.virtual.line import SerialStick
 from labctl.virtual.ncp import Flash, VirtualEzspNcp
 from labctl.virtual.ncp import Identity as Firmware
 from labctl.virtual.ncp.hardware import RETAIL, Hardware
 from labctl.virtual.propagation import Propagation
+from labctl.virtual.znp import Memory, VirtualZnpNcp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +50,14 @@ class StickInTheRoom:
     """A virtual stick, where it stands in metres, and what it has.
 
     `identities` are the certificates that its firmware does key establishment with; without any it
-    has no library for it. `ezsp` is the protocol version that it speaks.
+    has no library for it. `protocol` is "ezsp" or "znp"; `ezsp` is the version of the one, and the
+    other one is a retail stick whatever else is said.
     """
 
     eui64: Eui64
     identities: Mapping[int, Identity] | None = None
     hardware: Hardware = RETAIL
+    protocol: str = "ezsp"
     ezsp: int = 13
     position: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
@@ -83,26 +87,35 @@ class VirtualBench:
         for disturber in disturbers:
             self._air.disturb(disturber)
         self._stand = tuple(sticks)
-        self._sticks = [
-            VirtualEzspNcp(
-                air=self._air,
-                eui64=stick.eui64,
-                flash=_flash_of(folder, stick.eui64, number),
-                rng=self._random("stick" if number == 1 else f"stick {number}"),
-                position=stick.position,
-                identity=Firmware.speaking(stick.ezsp),
-                cbke=stick.identities,
-                hardware=stick.hardware,
-            )
-            for number, stick in enumerate(sticks, 1)
-        ]
         self._folder = folder
+        self._sticks = [self._stick(stick, number) for number, stick in enumerate(sticks, 1)]
         self.devices: dict[str, VirtualDevice] = {}
         for device in devices:
             self.put(device)
         self._capture: TapWriter | None = None
         self.capture_failure: str | None = None
         """Why the capture is cut short, once the bench has stopped."""
+
+    def _stick(self, stick: StickInTheRoom, number: int) -> SerialStick:
+        rng = self._random("stick" if number == 1 else f"stick {number}")
+        if stick.protocol == "znp":
+            return VirtualZnpNcp(
+                air=self._air,
+                eui64=stick.eui64,
+                memory=_memory_of(self._folder, stick.eui64, number),
+                rng=rng,
+                position=stick.position,
+            )
+        return VirtualEzspNcp(
+            air=self._air,
+            eui64=stick.eui64,
+            flash=_flash_of(self._folder, stick.eui64, number),
+            rng=rng,
+            position=stick.position,
+            identity=Firmware.speaking(stick.ezsp),
+            cbke=stick.identities,
+            hardware=stick.hardware,
+        )
 
     def put(self, device: DeviceInTheRoom) -> VirtualDevice:
         """Put another device into the room, switched off."""
@@ -165,11 +178,7 @@ class VirtualBench:
 
     def wireshark_keys(self) -> list[tuple[bytes, str]]:
         """Every key that opens the capture, with a label: network, install-code and link keys."""
-        keys: list[tuple[bytes, str]] = []
-        for stick in self._sticks:
-            contents = stick.firmware.contents
-            keys.append((contents.node.network_key, "network"))
-            keys += [(key, f"link key of {peer}") for peer, key in contents.link_keys.values()]
+        keys = [key for stick in self._sticks for key in stick.wireshark_keys()]
         keys += [
             (device.install_code.link_key().reveal(), f"{device.name} install code")
             for device in self._room
@@ -186,3 +195,11 @@ def _flash_of(folder: Path, stick: Eui64, number: int) -> Flash:
     if flash.stored_eui64 in (None, stick):
         return flash
     return Flash(folder / f"stick-{stick.replace(':', '')}.json")
+
+
+def _memory_of(folder: Path, stick: Eui64, number: int) -> Memory:
+    """The same for a ZNP stick."""
+    memory = Memory(folder / ("stick-znp.json" if number == 1 else f"stick-znp-{number}.json"))
+    if memory.stored_eui64 in (None, stick):
+        return memory
+    return Memory(folder / f"stick-znp-{stick.replace(':', '')}.json")

@@ -9,7 +9,6 @@ from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.air import Air
 from labctl.virtual.line import SerialStick
 from labctl.virtual.node import Node, NodeListener, NodeState
-from labctl.virtual.stack.state import capture_keys
 from labctl.virtual.znp.firmware import Firmware, NodeFactory, Znp
 from labctl.virtual.znp.framing import Deframer, MtFrame
 from labctl.virtual.znp.memory import Memory
@@ -48,6 +47,7 @@ class VirtualZnpNcp(SerialStick):
         self._position = position
         self._identity = firmware
         self._deframer = Deframer()
+        self._powered = self._hung = False
         self._znp: Znp | None = None
         self._boot: asyncio.TimerHandle | None = None
         self._early: list[MtFrame] = []
@@ -73,7 +73,13 @@ class VirtualZnpNcp(SerialStick):
 
     def power_on(self) -> None:
         """Boot, unless it runs already."""
-        if self._znp is None:
+        if self._powered:
+            return
+        self._powered, self._hung = True, False
+        self._deframer.reset()
+        if self._znp is not None:
+            self._znp.boot()
+        else:
             self._znp = Znp(
                 eui64=self._eui64,
                 make_node=self._make_node,
@@ -88,30 +94,29 @@ class VirtualZnpNcp(SerialStick):
     async def close(self) -> None:
         """Pull the stick out. Memory is written."""
         await self.unplug()
+        self._stand_still()
+        self._powered = False
+        if self._znp is not None:
+            self._memory.save(durable=True)
+
+    def _stand_still(self) -> None:
         if self._boot is not None:
             self._boot.cancel()
             self._boot = None
+        self._early.clear()
         if self._znp is not None:
             self._znp.stop()
-            self._memory.save(durable=True)
 
     def wireshark_keys(self) -> list[tuple[bytes, str]]:
         """Every key that opens a capture of its network, with a label."""
-        node = self.firmware.network.node
-        if node is None:
-            return []
-        return [
-            *capture_keys([node.state]),
-            *(
-                (node.transport_key_of(partner) or b"", f"trust centre {partner}")
-                for partner in node.state.link_keys
-            ),
-        ]
+        return self.firmware.trust.all_keys()
 
     # -- the serial line ---------------------------------------------------------------------------
 
     def received(self, data: bytes) -> None:
         """Octets from the host."""
+        if self._hung:
+            return
         for frame in self._deframer.feed(data):
             self._take(frame)
 
@@ -133,10 +138,22 @@ class VirtualZnpNcp(SerialStick):
 
     def crash(self) -> None:
         """The processor restarts: the host gets a reset indication."""
+        if not self._powered:
+            return
+        self._stand_still()
         self.firmware.boot()
-        if self._boot is not None:
-            self._boot.cancel()
         self._boot = asyncio.get_running_loop().call_later(BOOT_S, self._started)
+
+    def hang(self) -> None:
+        """The processor stands still, its port there: nothing is heard, answered or sent. There is
+        no reset over the line that would end it: hosts ask for one by a frame."""
+        self._stand_still()
+        self._hung = True
+
+    def restart(self) -> None:
+        """A hung processor's watchdog ends it, late: it starts over, and says so to the host."""
+        self._hung = False
+        self.crash()
 
     def _started(self) -> None:
         self._boot = None

@@ -158,6 +158,17 @@ class Trust(Part):
             keys[partner] = LinkKey(partner, data[each.key].key)
         return keys
 
+    def all_keys(self) -> list[tuple[bytes, str]]:
+        """Every key that there is in memory, with a label."""
+        keys = [
+            (self.znp.nvram[Item.ACTIVE_KEY][1:17], "network"),
+            (self.znp.nvram[Item.ALTERNATE_KEY][1:17], "next network"),
+        ]
+        for partner, link_key in self.link_keys().items():
+            keys.append((self.trust_centre_key(partner), f"trust-centre link key of {partner}"))
+            keys.append((link_key.key, f"link key of {partner}"))
+        return list(dict(reversed(keys)).items())
+
     def _refresh(self, partner: Eui64) -> None:
         """The node at work has the key that the tables have now."""
         node = self.znp.network.node
