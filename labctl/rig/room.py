@@ -91,6 +91,7 @@ def _stick(loaded: LoadedRig, radio: Radio, number: int, authority: LabAuthority
             suite: authority.identity(suite, eui64) for suite in radio.key_establishment or ()
         },
         hardware=Hardware(bands=frozenset(radio.bands)),
+        protocol=radio.driver.value,
         ezsp=radio.virtual.ezsp,
         position=(x, y + 0.1 * number, z),
     )
