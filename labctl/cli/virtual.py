@@ -14,10 +14,15 @@ from labctl.errors import ExitCode, UsageError
 from labctl.smart_energy.eui64 import Eui64
 
 if TYPE_CHECKING:
-    from labctl.virtual.ncp import VirtualEzspNcp
+    import random
+
+    from labctl.virtual.line import SerialStick
 
 DEFAULT_EUI64 = Eui64("00:0d:6f:00:00:00:00:01")
 """Of a virtual stick that is not told its address."""
+
+DEFAULT_ZNP_EUI64 = Eui64("00:12:4b:00:00:00:00:01")
+"""The same, of a ZNP one."""
 
 
 @click.group(
@@ -63,6 +68,7 @@ def _version(_context: click.Context, _parameter: click.Parameter, value: int) -
     epilog=examples(
         "labctl virtual ncp --listen 127.0.0.1:8899",
         "labctl virtual ncp --listen 127.0.0.1:8899 --ezsp 8",
+        "labctl virtual ncp --listen 127.0.0.1:8899 --protocol znp",
         "labctl virtual ncp --listen 127.0.0.1:0 --json   any free port, told on stdout",
         "labctl virtual ncp --pty /tmp/stick --state stick.json",
     )
@@ -82,10 +88,10 @@ def _version(_context: click.Context, _parameter: click.Parameter, value: int) -
 )
 @click.option(
     "--protocol",
-    type=click.Choice(["ezsp"]),
+    type=click.Choice(["ezsp", "znp"]),
     default="ezsp",
     show_default=True,
-    help="What the NCP speaks.",
+    help="What the NCP speaks: EmberZNet's protocol, or Z-Stack's (3.30).",
 )
 @click.option(
     "--ezsp",
@@ -105,7 +111,8 @@ def _version(_context: click.Context, _parameter: click.Parameter, value: int) -
     "--eui64",
     metavar="EUI64",
     callback=_eui64,
-    help=f"The stick's address. Default: that of --state, or {DEFAULT_EUI64}.",
+    help=f"The stick's address. Default: that of --state, or {DEFAULT_EUI64} "
+    f"({DEFAULT_ZNP_EUI64} with znp).",
 )
 @click.option("--seed", type=int, help="Make everything random repeatable.")
 @output_options("labctl.virtual.ncp/1")
@@ -121,8 +128,8 @@ def ncp(
 ) -> int:
     """Run a virtual network co-processor, until interrupted.
 
-    It is an EZSP stick to whatever connects: bellows, zigpy, labctl itself. One host at a time;
-    the network goes on while none is connected. Where it is reached goes to stdout.
+    It is an EZSP or ZNP stick to whatever connects: bellows, zigpy-znp, zigpy, labctl itself. One
+    host at a time; the network goes on while none is connected. Where it is reached goes to stdout.
     """
     import asyncio
 
@@ -132,14 +139,16 @@ def ncp(
             where="labctl virtual ncp",
             mend="give either --listen HOST:PORT or --pty [PATH]",
         )
-    return asyncio.run(_serve(output, listen, pty, ezsp, state, eui64, seed))
+    return asyncio.run(
+        _serve(output, listen, pty, None if protocol == "znp" else ezsp, state, eui64, seed)
+    )
 
 
 async def _serve(
     output: Output,
     listen: tuple[str, int] | None,
     pty: str | None,
-    ezsp: int,
+    ezsp: int | None,
     state: Path | None,
     eui64: Eui64 | None,
     seed: int | None,
@@ -148,18 +157,8 @@ async def _serve(
     import random
     import signal
 
-    from labctl.virtual.air import Air
-    from labctl.virtual.ncp import Flash, Identity, VirtualEzspNcp
-
     rng = random.Random(random.SystemRandom().getrandbits(64) if seed is None else seed)
-    flash = Flash(state)
-    stick = VirtualEzspNcp(
-        air=Air(rng=rng),
-        eui64=eui64 or flash.stored_eui64 or DEFAULT_EUI64,
-        flash=flash,
-        rng=rng,
-        identity=Identity.speaking(ezsp),
-    )
+    stick = _znp_stick(state, eui64, rng) if ezsp is None else _ezsp_stick(ezsp, state, eui64, rng)
     stopped: asyncio.Future[ExitCode] = asyncio.get_running_loop().create_future()
 
     def stop(code: ExitCode) -> None:
@@ -171,14 +170,44 @@ async def _serve(
     loop.add_signal_handler(signal.SIGTERM, stop, ExitCode.PASS)
     try:
         path = await _plug_in(stick, listen, pty)
-        output.emit({"path": path, "protocol": "ezsp", "version": ezsp}, text=path)
+        what = {"protocol": "znp"} if ezsp is None else {"protocol": "ezsp", "version": ezsp}
+        output.emit({"path": path, **what}, text=path)
         output.message("running; Ctrl-C stops it")
         return await stopped
     finally:
         await stick.close()
 
 
-async def _plug_in(stick: VirtualEzspNcp, listen: tuple[str, int] | None, pty: str | None) -> str:
+def _ezsp_stick(
+    version: int, state: Path | None, eui64: Eui64 | None, rng: random.Random
+) -> SerialStick:
+    from labctl.virtual.air import Air
+    from labctl.virtual.ncp import Flash, Identity, VirtualEzspNcp
+
+    flash = Flash(state)
+    return VirtualEzspNcp(
+        air=Air(rng=rng),
+        eui64=eui64 or flash.stored_eui64 or DEFAULT_EUI64,
+        flash=flash,
+        rng=rng,
+        identity=Identity.speaking(version),
+    )
+
+
+def _znp_stick(state: Path | None, eui64: Eui64 | None, rng: random.Random) -> SerialStick:
+    from labctl.virtual.air import Air
+    from labctl.virtual.znp import Memory, VirtualZnpNcp
+
+    memory = Memory(state)
+    return VirtualZnpNcp(
+        air=Air(rng=rng),
+        eui64=eui64 or memory.stored_eui64 or DEFAULT_ZNP_EUI64,
+        memory=memory,
+        rng=rng,
+    )
+
+
+async def _plug_in(stick: SerialStick, listen: tuple[str, int] | None, pty: str | None) -> str:
     if listen is not None:
         host, port = listen
         bound = await stick.listen(host, port)
