@@ -90,7 +90,7 @@ def list_(output: Output, file: Path | None) -> None:
 
 def _listing(inventory: Inventory) -> str:
     rows: list[tuple[str, ...]] = [
-        ("radio", name, radio.driver.value, str(radio.eui64 or ""), radio.path)
+        ("radio", name, radio.driver.value, str(radio.eui64 or ""), radio.place)
         for name, radio in inventory.radios.items()
     ]
     rows += [

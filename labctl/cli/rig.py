@@ -96,7 +96,7 @@ def _all_rigs(output: Output, inventory: Path | None) -> list[Path]:
 
 
 def _summary(loaded: LoadedRig) -> str:
-    kind = "virtual" if loaded.is_virtual else f"{loaded.radio.driver} at {loaded.radio.path}"
+    kind = "virtual" if loaded.is_virtual else f"{loaded.radio.driver} at {loaded.radio.place}"
     return (
         f"{loaded.name}: {kind}, {plural(len(loaded.rig.meters), 'meter')}, "
         f"{plural(len(loaded.devices), 'device')} under test"

@@ -188,11 +188,14 @@ class BearerCheck:
                 f"the virtual radio {quote(without)} has no address",
                 f"side by side takes two: add 'eui64: ...' to it in {self.inventory_document.path}",
             )
-        elif not own.is_virtual and own.path == radio.path:
+        elif not own.is_virtual and (own.path, own.path or own.usb) == (
+            radio.path,
+            radio.path or radio.usb,
+        ):
+            same = f"path {quote(own.path)}" if own.path else f"USB identity {own.usb}"
             self._error(
                 place,
-                f"the radios {quote(self.rig.hub.radio)} and {quote(name)} have the same path "
-                f"{quote(own.path)}",
+                f"the radios {quote(self.rig.hub.radio)} and {quote(name)} have the same {same}",
                 "side by side takes two sticks, each with a port of its own",
             )
 

@@ -6,10 +6,11 @@ import enum
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from labctl.config.behaviour import Behaviour
 from labctl.config.fields import (
+    WRITTEN,
     Eui,
     Name,
     Strict,
@@ -149,6 +150,10 @@ class UsbIdentity(Strict):
     serial_number: Text | None = None
     """USB serial number, where the stick has one."""
 
+    def __str__(self) -> str:
+        ids = f"{self.vid:04x}:{self.pid:04x}"
+        return f"{ids} {self.serial_number}" if self.serial_number else ids
+
 
 EZSP_VERSIONS = (8, 9, 10, 11, 12, 13, 14, 16, 17, 18, 19)
 """Protocol versions that a virtual stick can have; there is no 15."""
@@ -178,14 +183,15 @@ class Radio(Strict):
 
     driver: Annotated[Driver, choice(Driver)]
     """What the stick's firmware speaks."""
-    path: Annotated[str, BeforeValidator(_port)]
-    """`virtual`, a device path, or `socket://host:port`."""
+    path: Annotated[Annotated[str, BeforeValidator(_port)] | None, WRITTEN] = None
+    """`virtual`, a device path, or `socket://host:port`. Default: wherever the stick of `usb` is
+    plugged in."""
     baudrate: Annotated[int, Whole(1200, 4_000_000)] = 115200
     """Bits a second on the serial line."""
     flow_control: Annotated[FlowControl, choice(FlowControl)] = FlowControl.NONE
     """Flow control on the serial line."""
     usb: UsbIdentity | None = None
-    """USB identity of the stick; checked before the port is opened."""
+    """USB identity of the stick; checked before the port is opened. `labctl radios` shows it."""
     eui64: Eui | None = None
     """The stick's own address; checked against the stick. The virtual stick takes it."""
     bands: Bands = (Band.GHZ_2_4,)
@@ -196,10 +202,27 @@ class Radio(Strict):
     virtual: Annotated[VirtualRadio, BeforeValidator(section)] = Field(default_factory=VirtualRadio)
     """Virtual stick: what firmware it has."""
 
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Radio:
+        if self.path is None and self.usb is None:
+            raise wrong(
+                "nothing says where this radio is",
+                "add 'path: ...', or 'usb: {vid: ..., pid: ..., serial_number: ...}': "
+                "`labctl inventory suggest` writes it",
+            )
+        return self
+
     @property
     def is_virtual(self) -> bool:
         """Whether there is no hardware behind it."""
         return self.path == VIRTUAL_PATH
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people: its path, or its USB identity."""
+        if self.path is not None:
+            return self.path
+        return f"usb {self.usb}" if self.usb else ""
 
 
 class ActsAs(enum.StrEnum):
