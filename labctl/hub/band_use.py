@@ -12,20 +12,24 @@ from labctl.events import Band, BandUse, DeviceKind
 from labctl.hub.bearers import Bearers
 from labctl.hub.device_log import Device
 from labctl.hub.reporter import Reporter
+from labctl.hub.settings import LoggedDevice
 from labctl.smart_energy.eui64 import Eui64
 
 _PREFER_2_4 = frozenset({DeviceKind.IHD, DeviceKind.PPMID, DeviceKind.CAD})
 
 
 class BandUses:
-    """`bands_of` gives the bands that a device is said to have, nothing when nobody said."""
+    """`described` gives what the rig file says of a device: its bands, and how far each gets."""
 
     def __init__(
-        self, bearers: Bearers, reporter: Reporter, bands_of: Callable[[Device], tuple[Band, ...]]
+        self,
+        bearers: Bearers,
+        reporter: Reporter,
+        described: Callable[[Device], LoggedDevice | None],
     ) -> None:
         self._bearers = bearers
         self._reporter = reporter
-        self._bands_of = bands_of
+        self._described = described
         self._used: dict[Eui64, Band] = {}
         self._heard: dict[tuple[Eui64, Band], int | None] = {}
 
@@ -51,7 +55,8 @@ class BandUses:
         used = self._bearers.of(device).band
         self._used[device.eui64] = used
         hub = {bearer.band for bearer in self._bearers}
-        own = self._bands_of(device)
+        said = self._described(device)
+        own = said.bands if said else ()
         could = tuple(b for b in Band if b in hub and (b in own or b is used))
         self._reporter.emit(
             BandUse(
@@ -59,7 +64,7 @@ class BandUses:
                 eui64=device.eui64,
                 used=used,
                 could=could,
-                why=self._why(device, used, own, hub),
+                why="; ".join((self._why(device, used, own, hub), *_reaches(said, hub))),
             )
         )
 
@@ -87,3 +92,11 @@ class BandUses:
         rssi_dbm = self._heard[device.eui64, band]
         level = "" if rssi_dbm is None else f" at {rssi_dbm} dBm"
         return f"the hub heard it on {band} before{level}"
+
+
+def _reaches(said: LoggedDevice | None, hub: set[Band]) -> list[str]:
+    """What is known of the bands that a device could choose from, if there are two."""
+    bands = [band for band in Band if said and band in hub and band in said.bands]
+    if said is None or len(bands) < 2:
+        return []
+    return [said.reach[band] for band in bands if band in said.reach]

@@ -27,6 +27,7 @@ from labctl.hub.services.base import Service
 from labctl.hub.services.mirror import GasMirror, MirrorService
 from labctl.hub.services.ota import OtaService
 from labctl.hub.services.sub_ghz import SubGhzService
+from labctl.hub.settings import LoggedDevice
 from labctl.hub.sub_ghz import SubGhz
 from labctl.radio.coordinator import Coordinator, Incoming
 from labctl.smart_energy.airtime import DutyCycleState
@@ -37,8 +38,8 @@ from labctl.smart_energy.eui64 import Eui64
 class BearerCare:
     """`sub_ghz` is None on a hub whose radios are all on 2.4 GHz.
 
-    `log_alert` writes an event id into the hub's network event log; `bands_of` gives the bands
-    that a device is said to have.
+    `log_alert` writes an event id into the hub's network event log; `described` gives what the
+    rig file says of a device.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class BearerCare:
         chores: Chores,
         reporter: Reporter,
         log_alert: Callable[[int], None],
-        bands_of: Callable[[Device], tuple[Band, ...]],
+        described: Callable[[Device], LoggedDevice | None],
     ) -> None:
         self._bearers = bearers
         services = [s for endpoint in endpoints.values() for s in endpoint.services.values()]
@@ -100,7 +101,7 @@ class BearerCare:
         )
         post.outcome = self.links.delivered
         self._log = log
-        self._bands = BandUses(bearers, reporter, bands_of)
+        self._bands = BandUses(bearers, reporter, described)
         if self.sub_ghz is not None:
             if gate is not None:
                 gate.keeper = self.sub_ghz

@@ -274,7 +274,7 @@ class Hub(CoordinatorListener):
             chores=self._chores,
             reporter=self._reporter,
             log_alert=self.publisher.log_event,
-            bands_of=self._bands_of,
+            described=lambda device: self._known.get(device.eui64),
         )
         self._bearers = bearers
         self._care.start()
@@ -624,11 +624,6 @@ class Hub(CoordinatorListener):
         """How a device is treated where the sources disagree."""
         logged = self._known.get(device.eui64)
         return USUAL if logged is None else logged.settings
-
-    def _bands_of(self, device: Device) -> tuple[Band, ...]:
-        """The bands that a device is said to have."""
-        logged = self._known.get(device.eui64)
-        return () if logged is None else logged.bands
 
     def _dropped(self, device: Device, count: int) -> None:
         self._reporter.note("requests-dropped", Severity.WARNING, device.eui64, count=count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from labctl.events import Band, DeviceKind, PairingMethod
@@ -25,7 +26,8 @@ class LoggedDevice:
 
     `link_key` is the preconfigured link key, 16 octets: AES-MMO over the install code and its CRC.
     `log_type` is what CCS01 calls it; None: what follows from `kind`. `bands` are those that its
-    radio has; none: nobody said.
+    radio has; none: nobody said. `reach` has what is known beforehand of how well a band gets to
+    where the device is, in words.
     """
 
     eui64: Eui64
@@ -37,6 +39,7 @@ class LoggedDevice:
     settings: DeviceSettings = USUAL
     log_type: DeviceLogType | None = None
     bands: tuple[Band, ...] = ()
+    reach: Mapping[Band, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.link_key) != 16:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from types import MappingProxyType
 
 from labctl.config.behaviour import Behaviour as BehaviourEntry
 from labctl.config.behaviour import Burst as BurstEntry
@@ -11,6 +13,7 @@ from labctl.config.behaviour import KeyFaults as KeyFaultsEntry
 from labctl.config.behaviour import LifeStep as LifeStepEntry
 from labctl.config.resolved import DeviceUnderTest, LoadedRig
 from labctl.config.resolved import ReadSchedule as DeclaredSchedule
+from labctl.events import Band
 from labctl.hub.settings import (
     HUB,
     HubSettings,
@@ -25,6 +28,7 @@ from labctl.hub.settings import (
 from labctl.radio.coordinator import NetworkSettings, PhySettings
 from labctl.rig.bearer_settings import bearer_settings
 from labctl.rig.meters import meters as meters
+from labctl.rig.reach import reach
 from labctl.virtual import devices as virtual
 
 _COMMAND_PAYLOADS = {(0x0700, 0x00): b"\x01"}  # GetCurrentPrice: the receiver is always on
@@ -57,7 +61,7 @@ def hub_settings(loaded: LoadedRig) -> HubSettings:
     hub = loaded.rig.hub
     return HubSettings(
         network=network_settings(loaded),
-        devices=tuple(logged_device(device) for device in loaded.devices),
+        devices=tuple(logged_device(device, reach(loaded, device)) for device in loaded.devices),
         schedules=tuple(
             _hub_schedule(device, schedule)
             for device in loaded.devices
@@ -105,8 +109,10 @@ def _ota(loaded: LoadedRig) -> OtaSettings:
     )
 
 
-def logged_device(device: DeviceUnderTest) -> LoggedDevice:
-    """A device as it goes into the device log."""
+def logged_device(
+    device: DeviceUnderTest, reach: Mapping[Band, str] = MappingProxyType({})
+) -> LoggedDevice:
+    """A device as it goes into the device log. `reach` says how a band gets to where it is."""
     return LoggedDevice(
         eui64=device.eui64,
         name=device.name,
@@ -116,6 +122,7 @@ def logged_device(device: DeviceUnderTest) -> LoggedDevice:
         model=device.device.model,
         settings=device.settings,
         bands=device.bands,
+        reach=reach,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from fake_radio import CAD, HUB_EUI64, IHD, Bench, FakeDevice
@@ -268,3 +269,20 @@ def test_noise_is_the_least_of_some_scans_so_that_a_frame_of_our_own_is_none() -
         assert not list(heard)
 
     with_sub_ghz(scenario)
+
+
+def test_what_is_known_of_a_bands_reach_is_said_where_there_was_a_choice() -> None:
+    reach = {Band.GHZ_2_4: "2.4 GHz ends at the wall", Band.MHZ_868: "868 MHz goes through"}
+
+    async def scenario(bench: Bench) -> None:
+        for logged in (chooser, only):
+            device = bench.device(logged, nwk=0x1000 + len(logged.bands))
+            device.bearer = 1
+            await device.read(METERING, 0x0000)
+        first, second = bench.of(BandUse)
+        assert first.why.endswith("; 2.4 GHz ends at the wall; 868 MHz goes through")
+        assert "wall" not in second.why
+
+    chooser = replace(both(IHD, *Band), reach=reach)
+    only = replace(both(CAD, Band.MHZ_868), reach=reach)
+    with_sub_ghz(scenario, network=DUAL, devices=(chooser, only))
