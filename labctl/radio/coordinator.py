@@ -42,6 +42,13 @@ def network_of(nwk: int) -> int:
     return nwk >> _NETWORK_SHIFT
 
 
+class OtherRadioError(RigError):
+    """The radio holds another network than the one that is to be resumed, or is another radio.
+
+    Trying again does not mend that.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class EndpointDescriptor:
     """A simple descriptor that the NCP is to answer discovery with (R22 2.3.2.5)."""
@@ -82,6 +89,8 @@ class NetworkSettings:
     """Leave the network that the radio holds first, and form another one."""
     not_on: Eui64 | None = None
     """A radio that this is refused on: the one whose devices another is to take over."""
+    only: Eui64 | None = None
+    """Extended PAN id of the network to be resumed: none is formed. Else `OtherRadioError`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +269,16 @@ class CoordinatorListener(abc.ABC):
 
     @abc.abstractmethod
     def connection_lost(self, cause: str, bearer: int = 0) -> None:
-        """The stick is gone or in a failed state. Nothing more will come."""
+        """The stick is gone or in a failed state. Nothing comes, unless it is restored."""
+
+    async def connection_restored(  # noqa: B027 - not every owner cares
+        self, states: Sequence[RadioState], bearer: int = 0
+    ) -> None:
+        """A lost stick runs its network again; `bearer` is that of the first of `states`.
+
+        What its RAM forgot is to be set again. Raises `RigError` when that fails: then it is lost
+        still, and tried again.
+        """
 
 
 class Coordinator(abc.ABC):
@@ -328,6 +346,14 @@ class Coordinator(abc.ABC):
     def bearer_of(self, eui64: Eui64) -> int:
         """What the NCP's own tables say a device is on. Known once started."""
         return 0
+
+    async def check_alive(self) -> None:
+        """Ask the radio for anything. Raises `RigError` when no answer comes."""
+        await self.counters()
+
+    def silent_s(self, bearer: int = 0) -> float:
+        """How long before its latest loss nothing had been heard of the radio, where known."""
+        return 0.0
 
     @property
     def key_engine(self) -> RadioKeyEngine | None:

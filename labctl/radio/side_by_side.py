@@ -101,9 +101,15 @@ class SideBySide(Coordinator):
     # -- joining and keys -------------------------------------------------------------------------
 
     async def permit_joining(self, seconds: int) -> None:
-        """On every network."""
+        """On every network; one that cannot keeps no other from it."""
+        failure: RigError | None = None
         for coordinator in self._each:
-            await coordinator.permit_joining(seconds)
+            try:
+                await coordinator.permit_joining(seconds)
+            except RigError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
 
     async def link_keys(self) -> dict[Eui64, Secret]:
         """Those of all. A key that a device has in two sticks is still its install code's."""
@@ -223,6 +229,15 @@ class SideBySide(Coordinator):
         """Of the one stick."""
         await self._each[bearer].set_duty_cycle_limits(0, limits)
 
+    async def check_alive(self) -> None:
+        """All of them."""
+        for coordinator in self._each:
+            await coordinator.check_alive()
+
+    def silent_s(self, bearer: int = 0) -> float:
+        """Of the one stick."""
+        return self._each[bearer].silent_s()
+
     async def counters(self) -> dict[str, int]:
         """Those of all, with the radio's name before them."""
         counts: dict[str, int] = {}
@@ -276,3 +291,6 @@ class _Relay(CoordinatorListener):
 
     def connection_lost(self, cause: str, bearer: int = 0) -> None:
         self._to.connection_lost(cause, self._number)
+
+    async def connection_restored(self, states: Sequence[RadioState], bearer: int = 0) -> None:
+        await self._to.connection_restored(states, self._number)

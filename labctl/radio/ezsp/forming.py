@@ -11,7 +11,7 @@ from bellows.exception import InvalidTxPower
 
 from labctl.errors import RigError
 from labctl.events import Band
-from labctl.radio.coordinator import NetworkSettings
+from labctl.radio.coordinator import NetworkSettings, OtherRadioError
 from labctl.radio.ezsp.application import SmartEnergyApplication
 from labctl.radio.ezsp.link_keys import driver_eui64
 from labctl.radio.ezsp.phys import NEEDS_SUB_GHZ
@@ -51,7 +51,14 @@ async def bring_up(
             resumed = False
         else:
             await _must_be_ours(app, radio)
-    except zigpy.exceptions.NetworkNotFormed:
+    except zigpy.exceptions.NetworkNotFormed as error:
+        if settings.only is not None:
+            raise OtherRadioError(
+                f"the radio holds no network any more; it was {settings.only}",
+                where=radio,
+                mend="it was given another firmware or erased, or it is another stick: start "
+                "another run, which forms a network that all devices must be paired with again",
+            ) from error
         _LOGGER.debug("%s holds no network", radio)
         resumed = False
     if not resumed:
