@@ -302,6 +302,10 @@ class Coordinator(abc.ABC):
     async def stop(self) -> None:
         """Close the window and the port. The network stays in the radio. Safe to call twice."""
 
+    async def abandon(self) -> None:
+        """Close the port without a word to the radio, which is gone or does not answer."""
+        await self.stop()
+
     @abc.abstractmethod
     def listen(self, listener: CoordinatorListener) -> None:
         """Set the one listener. To be called before `start`."""

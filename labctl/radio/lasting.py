@@ -245,7 +245,7 @@ class LastingCoordinator(Coordinator):
         """Close what is left of a driver, whatever it stumbles over: its port must be free."""
         try:
             async with asyncio.timeout(_STOP_S):
-                await driver.stop()
+                await driver.abandon()
         except (RigError, OSError, TimeoutError) as error:
             _LOGGER.info("%s: closing what was lost: %r", self._name, error)
         except Exception as error:  # noqa: BLE001 - drivers trip over their own missing transport
