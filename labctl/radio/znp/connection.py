@@ -1,0 +1,183 @@
+"""zigpy-znp's connection to the stick, and what labctl asks of it past the driver's own requests.
+
+`zigpy_znp.api.ZNP` is used for the line, the framing, finding out what is connected, and starting
+the network. The application layer above it, which is for home automation, is not used at all.
+Requests of labctl's own take the same turn at the line but are neither parsed nor logged by the
+driver: some carry keys, some it has wrong, and all of them fail at once when the stick goes away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import zigpy.config
+import zigpy_znp.commands as c
+import zigpy_znp.config as znp_config
+import zigpy_znp.types as t
+from zigpy_znp.api import ZNP
+from zigpy_znp.frames import GeneralFrame
+
+from labctl.radio.troubles import why_lost
+from labctl.radio.znp import mt
+
+_LOGGER = logging.getLogger(__name__)
+
+ANSWER_S = 15.0
+"""How long the stick may take for an answer; writing to flash is the longest."""
+
+_PRIORITY = 0
+_REFUSALS = {1: "subsystem", 2: "command", 3: "parameter", 4: "length"}
+
+
+class Refused(Exception):
+    """The stick said no to a request: `status` is its own word, `code` the octet."""
+
+    def __init__(self, what: str, code: int) -> None:
+        self.code = code
+        self.status = status_name(code)
+        super().__init__(f"{what}: {self.status}")
+
+
+class NotBuiltIn(Exception):
+    """The firmware does not know a command."""
+
+
+def status_name(code: int) -> str:
+    """What Z-Stack calls a status octet."""
+    name: str = getattr(t.Status(code), "name", "") or f"0x{code:02x}"
+    return f"0x{code:02x}" if name.startswith("undefined") else name
+
+
+def driver_configuration(
+    *, path: str, baudrate: int, flow_control: str | None, skip_bootloader: bool
+) -> dict[str, Any]:
+    """The driver's configuration.
+
+    `skip_bootloader` moves the lines that put some sticks into their bootloader, and sends what
+    ends it; there are no such lines over a network.
+    """
+    configuration: dict[str, Any] = znp_config.CONFIG_SCHEMA(
+        {
+            zigpy.config.CONF_DEVICE: {
+                zigpy.config.CONF_DEVICE_PATH: path,
+                zigpy.config.CONF_DEVICE_BAUDRATE: baudrate,
+                zigpy.config.CONF_DEVICE_FLOW_CONTROL: flow_control,
+            },
+            znp_config.CONF_ZNP_CONFIG: {znp_config.CONF_SKIP_BOOTLOADER: skip_bootloader},
+        }
+    )
+    return configuration
+
+
+class Connection(ZNP):  # type: ignore[misc]  # the driver has no types
+    """`zigpy_znp.api.ZNP`; messages and confirms go to us, and requests of ours are answered."""
+
+    def __init__(self, config: dict[str, Any], on_lost: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self.on_message: Callable[[mt.Message], None] | None = None
+        self.on_confirm: Callable[[mt.Confirm], None] | None = None
+        self.gone: str | None = None
+        self._on_lost = on_lost
+        self._asked: tuple[int, asyncio.Future[bytes]] | None = None
+
+    # -- from the stick ---------------------------------------------------------------------------
+
+    def frame_received(self, frame: GeneralFrame) -> bool | None:
+        """A frame: ours, or the driver's."""
+        header = frame.header
+        command = int(header) << 8 & 0xFF00 | int(header) >> 8
+        if command == mt.AF_DATA_CONFIRM or command in (mt.AF_INCOMING, mt.AF_INCOMING_EXT):
+            self._data_frame(command, bytes(frame.data))
+            return True
+        if self._asked is not None and self._answers(command, bytes(frame.data)):
+            return True
+        handled: bool | None = super().frame_received(frame)
+        return handled
+
+    def _data_frame(self, command: int, data: bytes) -> None:
+        try:
+            if command == mt.AF_DATA_CONFIRM:
+                confirm = mt.unpack_confirm(data)
+                if self.on_confirm is not None:
+                    self.on_confirm(confirm)
+            else:
+                message = mt.unpack_message(command, data)
+                if self.on_message is not None:
+                    self.on_message(message)
+        except ValueError as error:
+            _LOGGER.warning("the stick: %s", error)
+
+    def _answers(self, command: int, data: bytes) -> bool:
+        assert self._asked is not None
+        asked, future = self._asked
+        if command == asked | mt.RESPONSE:
+            if not future.done():
+                future.set_result(data)
+            return True
+        if command == mt.RPC_ERROR and data[1:3] == asked.to_bytes(2, "big"):
+            if not future.done():
+                why = _REFUSALS.get(data[0], str(data[0]))
+                future.set_exception(NotBuiltIn(f"0x{asked:04x}: unknown {why}"))
+            return True
+        return False
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The port closed."""
+        self.lost(why_lost(exc))
+
+    def lost(self, cause: str) -> None:
+        """The stick is not there any more, or is not what it was."""
+        if self.gone is not None:
+            return
+        self.gone = cause
+        if self._asked is not None and not self._asked[1].done():
+            self._asked[1].set_exception(ConnectionError(cause))
+        self._on_lost(cause)
+
+    # -- to the stick -----------------------------------------------------------------------------
+
+    async def ask(self, command: int, data: bytes = b"") -> bytes:
+        """Send a request and wait for its response, whose data are returned.
+
+        Raises `NotBuiltIn`, `TimeoutError`, `ConnectionError`.
+        """
+        async with self._sync_request_lock(priority=_PRIORITY):
+            if self.gone is not None or self._uart is None:
+                raise ConnectionError(self.gone or "the port was closed")
+            future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+            self._asked = (command, future)
+            try:
+                header = t.CommandHeader(command >> 8 | (command & 0xFF) << 8)
+                self._uart.send(GeneralFrame(header, data))
+                async with asyncio.timeout(ANSWER_S):
+                    return await future
+            finally:
+                self._asked = None
+
+    async def must(self, what: str, command: int, data: bytes = b"") -> None:
+        """A request that is answered by a status. Raises `Refused` for another than success."""
+        answer = await self.ask(command, data)
+        if not answer or answer[0] != mt.SUCCESS:
+            raise Refused(what, answer[0] if answer else 0x01)
+
+    async def do(self, what: str, request: Any) -> Any:
+        """One of the driver's requests that the driver has right. Raises like `must`."""
+        header = int(request.header)
+        command = header << 8 & 0xFF00 | header >> 8
+        frame = request.to_frame(align=True)
+        answer = GeneralFrame(request.Rsp.header, await self.ask(command, bytes(frame.data)))
+        try:
+            response = request.Rsp.from_frame(answer, align=True)
+        except ValueError as error:
+            raise Refused(f"{what}: the answer cannot be read", 0x01) from error
+        status = response.as_dict().get("Status", mt.SUCCESS)
+        if int(status) != mt.SUCCESS:
+            raise Refused(what, int(status))
+        return response
+
+    async def still_there(self) -> None:
+        """SYS_PING."""
+        await self.do("ping", c.SYS.Ping.Req())

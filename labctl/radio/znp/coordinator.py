@@ -1,0 +1,853 @@
+"""A Z-Stack (ZNP) stick as Smart Energy coordinator and trust centre."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import struct
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import zigpy.exceptions
+import zigpy_znp.commands as c
+import zigpy_znp.types as t
+from zigpy_znp.exceptions import CommandNotRecognized, InvalidCommandResponse, SecurityError
+
+from labctl.errors import DeliveryError, RigError
+from labctl.events import Band
+from labctl.radio.coordinator import (
+    Coordinator,
+    CoordinatorListener,
+    EndpointDescriptor,
+    Incoming,
+    NetworkSettings,
+    Outgoing,
+    PhySettings,
+    RadioState,
+)
+from labctl.radio.troubles import gone, port_failed, why_lost
+from labctl.radio.znp import mt
+from labctl.radio.znp.addresses import AddressBook
+from labctl.radio.znp.connection import (
+    Connection,
+    NotBuiltIn,
+    Refused,
+    driver_configuration,
+)
+from labctl.radio.znp.fetching import fetch
+from labctl.radio.znp.firmware import APPLICATION_LINK_KEYS, Firmware, identify
+from labctl.radio.znp.forming import (
+    FORM_ANEW,
+    Network,
+    bring_up,
+    read_network,
+    set_power,
+    start,
+)
+from labctl.radio.znp.joins import join_seen
+from labctl.radio.znp.link_keys import LinkKeys
+from labctl.radio.znp.memory import Memory
+from labctl.radio.znp.policies import Policies
+from labctl.radio.znp.scanning import energy_dbm
+from labctl.radio.znp.sending import Sender
+from labctl.radio.znp.tables import ACTIVE_KEY
+from labctl.secret import Secret
+from labctl.smart_energy.channels import Channel
+from labctl.smart_energy.eui64 import Eui64
+
+_LOGGER = logging.getLogger(__name__)
+
+_WATCHDOG_S = 10.0
+_ALL_ROUTERS, _ALL_DEVICES = 0xFFFC, 0xFFFF
+_SMART_ENERGY, _ZDO_PROFILE = 0x0109, 0x0000
+_DEVICE_ANNOUNCE = 0x0013
+_MGMT_NWK_UPDATE = 0x0038
+_IEEE_ADDR_REQUEST, _IEEE_ADDR_RESPONSE = 0x0001, 0x8001
+_MGMT_NWK_UPDATE_NOTIFY = 0x8038
+_ALL_RESPONSES = 0xFFFF
+_CHANGE_CHANNEL = 0xFE
+"""A scan duration that stands for a change of the channel (R22 2.4.3.3.9)."""
+
+_OWN_NWK = 0x0000
+_UNKNOWN_NWK = (0xFFFE, 0xFFFF)
+_NOBODY = (Eui64("00" * 8), Eui64("ff" * 8))
+_ADDRESS_TIMEOUT_S = 5.0
+_SCAN_SPARE_S = 10.0
+_CHANGE_TIMEOUT_S = 15.0
+_LOOK_AGAIN_S = 0.5
+_SLOT_S = 0.01536
+"""aBaseSuperframeDuration at 2.4 GHz."""
+
+_FRAME_DELAY_MS, _WINDOW = 50, 1
+_MOST_WAITING = 16
+"""Frames of one sender, and senders, that wait until it is known who they are, or for the rest of
+a long message."""
+
+_OTHER_TRANSPORT = (InvalidCommandResponse, CommandNotRecognized, SecurityError)
+
+
+@dataclass(frozen=True, slots=True)
+class ZnpPort:
+    """Where the NCP is. `path` is a device, a pty, or ``socket://host:port``.
+
+    `shown_path` is what is told to people when the real path means nothing to them.
+    """
+
+    name: str
+    path: str
+    baudrate: int = 115200
+    flow_control: str | None = None
+    eui64: Eui64 | None = None
+    serial_number: str | None = None
+    shown_path: str | None = None
+
+
+@dataclass(slots=True)
+class _Sender:
+    """Frames of one sender that are not handed on yet, in their order."""
+
+    waiting: list[mt.Message]
+
+
+class ZnpCoordinator(Coordinator):
+    """The `Coordinator` on unmodified zigpy-znp, for Z-Stack 3.x.0 (see docs/drivers.md).
+
+    `random_octets` makes network keys and PAN ids; virtual rigs pass a seeded one.
+    """
+
+    def __init__(self, port: ZnpPort, random_octets: Callable[[int], bytes] = os.urandom) -> None:
+        self._port = port
+        self._random_octets = random_octets
+        self._listener: CoordinatorListener | None = None
+        self._connection: Connection | None = None
+        self._keys: LinkKeys | None = None
+        self._sender: Sender | None = None
+        self._policies: Policies | None = None
+        self._settings: NetworkSettings | None = None
+        self._endpoints: tuple[EndpointDescriptor, ...] = ()
+        self._profiles: dict[int, int] = {}
+        self._channel = Channel(0, 11)
+        self._addresses = AddressBook()
+        self._parents: dict[Eui64, int] = {}
+        self._open_until_s = 0.0
+        self._next_key: Secret | None = None
+        self._zdo_sequence = 0
+        self._counter = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._senders: dict[int, _Sender] = {}
+        self._asked: dict[tuple[int, int], asyncio.Future[bytes]] = {}
+        self._turn = asyncio.Lock()
+        self._restarting = False
+        self._stopping = False
+        self._lost: str | None = None
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def listen(self, listener: CoordinatorListener) -> None:
+        """Set the one listener."""
+        self._listener = listener
+
+    async def start(
+        self, settings: NetworkSettings, endpoints: Sequence[EndpointDescriptor]
+    ) -> tuple[RadioState, ...]:
+        """Open the stick; resume its network or form one. Raises `RigError`."""
+        if self._listener is None:
+            raise AssertionError("listen() comes before start()")
+        phy = _the_one_bearer(settings, self._port.name)
+        self._settings, self._endpoints = settings, tuple(endpoints)
+        self._profiles = {each.endpoint: each.profile_id for each in endpoints}
+        connection = self._connection = Connection(
+            driver_configuration(
+                path=self._port.path,
+                baudrate=self._port.baudrate,
+                flow_control=self._port.flow_control,
+                skip_bootloader="://" not in self._port.path,
+            ),
+            self._connection_lost,
+        )
+        try:
+            await connection.connect()
+            firmware = await identify(connection, self._port.path)
+            resumed = await bring_up(connection, settings, self._random_octets, self._port.name)
+            state = await self._settle(connection, firmware, phy, resumed)
+        except Exception as error:
+            lost = self._lost
+            await self.stop()
+            if lost is not None and not isinstance(error, RigError):
+                raise gone(lost, self._port.path) from error
+            raise _start_failed(error, self._port.path) from error
+        return (state,)
+
+    async def _settle(
+        self, connection: Connection, firmware: Firmware, phy: PhySettings, resumed: bool
+    ) -> RadioState:
+        """After the start of the network: checks, keys, all that RAM forgot; then the state."""
+        network = await read_network(connection)
+        assert network is not None  # `bring_up` saw to it
+        self._check(network, phy)
+        keys = self._keys = LinkKeys(connection, radio=self._port.name, restart=self._restart)
+        self._sender = Sender(connection, radio=self._port.name)
+        self._policies = Policies(connection)
+        connection.on_confirm = self._sender.confirmed
+        connection.on_message = self._message
+        self._bind(connection)
+        await self._after_reset(connection)
+        await keys.learn()
+        assert self._settings is not None
+        if keys.slots < self._settings.max_devices:
+            raise RigError(
+                f"the NCP keeps {keys.slots} link keys, the hub wants {self._settings.max_devices}",
+                where=self._port.name,
+                mend="set hub.max_devices lower",
+            )
+        for partner in keys.partners:
+            self._addresses.keyed(partner)
+            nwk = await self._nwk_in_the_stick(connection, partner)
+            if nwk is not None:
+                self._addresses.remember(partner, nwk)
+        self._channel = Channel(0, network.channel)
+        remarks = list(firmware.remarks)
+        if self._channel != phy.channel:
+            remarks.append(
+                f"the network is at {self._channel}, where it moved to; the rig file says "
+                f"{phy.channel}"
+            )
+        foreign = await keys.application_keys()
+        if foreign:
+            remarks.append(
+                f"the stick holds {foreign} application link keys of the {APPLICATION_LINK_KEYS} "
+                "that it has room for: labctl stores none there"
+            )
+        self._spawn(self._watch(connection))
+        return RadioState(
+            name=self._port.name,
+            driver="znp",
+            path=self._port.shown_path or self._port.path,
+            eui64=network.eui64,
+            band=Band.GHZ_2_4,
+            page=0,
+            channel=network.channel,
+            pan_id=network.pan_id,
+            extended_pan_id=network.extended_pan_id,
+            resumed=resumed,
+            tx_power_dbm=phy.tx_power_dbm,
+            serial_number=self._port.serial_number,
+            manufacturer="Texas Instruments",
+            model="CC13x2/CC26x2",
+            firmware=firmware.name,
+            protocol_version=firmware.protocol,
+            key_table_size=keys.slots,
+            remarks=tuple(remarks),
+        )
+
+    def _check(self, network: Network, phy: PhySettings) -> None:
+        assert self._settings is not None
+        if self._port.eui64 is not None and self._port.eui64 != network.eui64:
+            raise RigError(
+                f"this stick is {network.eui64}, the inventory says {self._port.eui64}",
+                where=self._port.path,
+                mend="another stick is on this path: correct the inventory or swap the sticks",
+            )
+        wanted = self._settings.pan_id
+        if wanted is not None and network.pan_id != wanted:
+            raise RigError(
+                f"the stick's network has PAN id 0x{network.pan_id:04x}, "
+                f"the rig file asks for 0x{wanted:04x}",
+                where=self._port.name,
+                mend="remove hub.pan_id from the rig file, or " + FORM_ANEW,
+            )
+
+    async def _after_reset(self, connection: Connection) -> None:
+        """What a reset forgets: power, endpoints, how fragments go, policies, what we hear of."""
+        assert self._settings is not None
+        assert self._policies is not None
+        await set_power(connection, self._settings.phys[0], self._port.name)
+        for endpoint in self._endpoints:
+            await connection.do(
+                f"endpoint {endpoint.endpoint}",
+                c.AF.Register.Req(
+                    Endpoint=endpoint.endpoint,
+                    ProfileId=endpoint.profile_id,
+                    DeviceId=endpoint.device_id,
+                    DeviceVersion=endpoint.device_version,
+                    LatencyReq=c.af.LatencyReq.NoLatencyReqs,
+                    InputClusters=t.ClusterIdList(endpoint.server_clusters),
+                    OutputClusters=t.ClusterIdList(endpoint.client_clusters),
+                ),
+            )
+            await connection.do(
+                f"fragments of endpoint {endpoint.endpoint}",
+                c.AF.APSFConfigSet.Req(
+                    Endpoint=endpoint.endpoint,
+                    FrameDelay=t.uint8_t(_FRAME_DELAY_MS),
+                    WindowSize=t.uint8_t(_WINDOW),
+                ),
+            )
+        await self._policies.begin()
+        await connection.do(
+            "hearing responses", c.ZDO.MsgCallbackRegister.Req(ClusterId=_ALL_RESPONSES)
+        )
+        await self._permit_joining(connection, 0)
+
+    async def _restart(self) -> None:
+        """Reset the stick under a running hub, and bring everything back."""
+        connection = self._running
+        self._restarting = True
+        try:
+            await start(connection)
+        finally:
+            self._restarting = False
+        await self._after_reset(connection)
+        left_s = self._open_until_s - self._now_s()
+        if left_s >= 1:
+            await self._permit_joining(connection, int(left_s))
+
+    async def _watch(self, connection: Connection) -> None:
+        """Ask now and then whether the stick is alive: its port may be, and its firmware not."""
+        while True:
+            await asyncio.sleep(_WATCHDOG_S)
+            try:
+                await connection.still_there()
+            except (TimeoutError, Refused, NotBuiltIn) as error:
+                connection.lost(
+                    "the NCP does not answer any more"
+                    if isinstance(error, TimeoutError)
+                    else why_lost(error)
+                )
+                return
+            except ConnectionError:
+                return  # told already
+
+    async def stop(self) -> None:
+        """Close joining and the port. The network stays in the NCP."""
+        self._stopping = True
+        connection, self._connection = self._connection, None
+        for task in tuple(self._tasks):
+            task.cancel()
+        if connection is None:
+            return
+        if self._lost is None and self._policies is not None:
+            with suppress(RigError), self._driver():
+                await self._permit_joining(connection, 0)
+        connection.gone = connection.gone or "the coordinator was stopped"
+        await connection.disconnect()
+
+    # -- joining and keys -----------------------------------------------------------------------
+
+    async def permit_joining(self, seconds: int) -> None:
+        """Open the NCP and tell the routers; 0 closes both."""
+        if not 0 <= seconds <= 254:
+            raise ValueError(f"a permit-join broadcast lasts 0 to 254 s, not {seconds}")
+        with self._driver():
+            await self._permit_joining(self._running, seconds)
+        self._open_until_s = self._now_s() + seconds
+
+    async def _permit_joining(self, connection: Connection, seconds: int) -> None:
+        # By this request alone: with a frame of our own the NCP would not give out the key. Old
+        # builds do not open the coordinator by the broadcast.
+        for mode, destination in (
+            (t.AddrMode.NWK, _OWN_NWK),
+            (t.AddrMode.Broadcast, _ALL_ROUTERS),
+        ):
+            await connection.do(
+                "changing joining",
+                c.ZDO.MgmtPermitJoinReq.Req(
+                    AddrMode=mode,
+                    Dst=t.NWK(destination),
+                    Duration=t.uint8_t(seconds),
+                    TCSignificance=t.uint8_t(1),
+                ),
+            )
+
+    async def link_keys(self) -> dict[Eui64, Secret]:
+        """The keys in the NCP's install-code slots, whichever they are."""
+        with self._driver():
+            return await self._key_table.read()
+
+    async def install_link_key(
+        self, eui64: Eui64, key: Secret, *, bearer: int | None = None
+    ) -> None:
+        """Store it in the device's install-code slot, and read back."""
+        async with self._turn:
+            with self._driver():
+                await self._key_table.write(eui64, key)
+        self._addresses.keyed(eui64)
+
+    async def erase_link_key(self, eui64: Eui64) -> None:
+        """Remove the device's entry."""
+        async with self._turn:
+            with self._driver():
+                await self._key_table.erase(eui64)
+        self._addresses.unkeyed(eui64)
+
+    async def remove_device(self, eui64: Eui64, nwk: int) -> None:
+        """APS Remove Device to its parent, or a leave to a child of ours."""
+        parent = self._parents.get(eui64, _OWN_NWK)
+        with self._driver():
+            await self._running.do(
+                f"removing {eui64}",
+                c.ZDO.ExtSecApsRemoveReq.Req(
+                    NWK=t.NWK(nwk), IEEE=_driver_eui64(eui64), ParentNWK=t.NWK(parent)
+                ),
+            )
+
+    def address_of(self, eui64: Eui64) -> int | None:
+        """From the NCP's own table, and what was heard since."""
+        return self._addresses.nwk_of(eui64)
+
+    async def allow_partner_keys(self, allowed: bool) -> None:
+        """Z-Stack always sends them, and there is no command for it: the state's remarks say so."""
+        if not allowed:
+            _LOGGER.info("%s: Z-Stack cannot be kept from sending partner keys", self._port.name)
+
+    async def send_network_key(self, eui64: Eui64, nwk: int, key: Secret) -> None:
+        """ZDO_EXT_UPDATE_NWK_KEY."""
+        with self._driver():
+            sequence = (await self._key_sequence() + 1) % 256
+            data = struct.pack("<HB", nwk, sequence) + key.reveal()
+            await self._running.must(
+                f"sending the network key to {eui64}", mt.ZDO_EXT_UPDATE_NWK_KEY, data
+            )
+        self._next_key = key
+
+    async def switch_network_key(self) -> None:
+        """ZDO_EXT_SWITCH_NWK_KEY; from then on devices that missed the key are let back."""
+        assert self._policies is not None
+        with self._driver():
+            sequence = (await self._key_sequence() + 1) % 256
+            data = struct.pack("<HB", _ALL_DEVICES, sequence)
+            await self._running.must("switching the network key", mt.ZDO_EXT_SWITCH_NWK_KEY, data)
+            await self._policies.let_back(self._key_table.partners, self._now_s())
+
+    async def _key_sequence(self) -> int:
+        item = await Memory(self._running).read(ACTIVE_KEY)
+        if item is None:
+            raise RigError(
+                "the firmware does not show the number of its network key",
+                where=self._port.name,
+                mend="the vendor's own builds lock it: use one of the Z-Stack 3.x.0 builds for "
+                "coordinators",
+            )
+        return item[0]
+
+    # -- data ---------------------------------------------------------------------------------
+
+    async def send(self, packet: Outgoing) -> None:
+        """Send and wait for delivery. Raises `DeliveryError`.
+
+        A frame that is to be encrypted goes only to a device that the NCP has a key of its own for:
+        for all others it would take the default key, and say nothing.
+        """
+        if self._sender is None or self._connection is None:
+            raise RigError("the radio is not running", where=self._port.name)
+        if packet.aps_encrypt:
+            eui64 = self._addresses.eui64_of(packet.nwk)
+            if eui64 is None or not self._key_table.holds(eui64):
+                raise DeliveryError(
+                    f"there is no link key for 0x{packet.nwk:04x} (SEC_NO_KEY)",
+                    status="SEC_NO_KEY",
+                    where=self._port.name,
+                )
+        with self._driver():
+            await self._sender.send(packet)
+
+    async def counters(self) -> dict[str, int]:
+        """None: Z-Stack builds for sticks count nothing that a host could ask for."""
+        return {}
+
+    # -- channels ---------------------------------------------------------------------------------
+
+    async def energy_scan(
+        self, channels: Sequence[Channel], *, exponent: int = 5
+    ) -> dict[Channel, int]:
+        """A Mgmt_NWK_Update_req to the NCP itself; levels are between -87 and -10 dBm."""
+        wanted = sorted({channel.number for channel in channels if channel.page == 0})
+        if len(wanted) < len(set(channels)):
+            raise RigError("a ZNP stick listens at 2.4 GHz alone", where=self._port.name)
+        if not wanted:
+            return {}
+        patience_s = len(wanted) * _SLOT_S * (2**exponent + 1) + _SCAN_SPARE_S
+        mask = sum(1 << number for number in wanted)
+        with self._driver():
+            heard = await self._ask_ourselves(
+                _MGMT_NWK_UPDATE_NOTIFY,
+                patience_s,
+                _network_update(_OWN_NWK, mask, exponent, count=1),
+            )
+        # Status, scanned channels, transmissions, failures, and a list of levels.
+        if len(heard) < 10 or heard[0] != mt.SUCCESS or heard[9] > len(heard) - 10:
+            raise RigError("the NCP's energy scan failed", where=self._port.name)
+        scanned = int.from_bytes(heard[1:5], "little")
+        numbers = [number for number in range(32) if scanned >> number & 1]
+        return {
+            Channel(0, number): energy_dbm(level)
+            for number, level in zip(numbers, heard[10 : 10 + heard[9]], strict=False)
+            if number in wanted
+        }
+
+    async def change_channel(self, bearer: int, channel: Channel) -> None:
+        """A Mgmt_NWK_Update_req to the NCP itself, which goes there some seconds later."""
+        if bearer or channel.page:
+            raise RigError("a ZNP stick has one bearer, at 2.4 GHz", where=self._port.name)
+        mask = 1 << channel.number
+        with self._driver():
+            if await self._look_where_we_are() == channel:
+                return
+            await self._running.do(
+                "changing the channel", _network_update(_OWN_NWK, mask, _CHANGE_CHANNEL, count=0)
+            )
+            end_s = self._now_s() + _CHANGE_TIMEOUT_S
+            while await self._look_where_we_are() != channel:
+                if self._now_s() >= end_s:
+                    raise RigError(
+                        f"the NCP is at {self._channel} and not at {channel}",
+                        where=self._port.name,
+                    )
+                await asyncio.sleep(_LOOK_AGAIN_S)
+
+    async def _look_where_we_are(self) -> Channel:
+        assert self._listener is not None
+        answer = await self._running.ask(mt.ZDO_EXT_NWK_INFO)
+        try:
+            now = Channel(0, mt.unpack_network_info(answer).channel)
+        except ValueError as error:
+            raise RigError(f"the NCP does not say where it is: {error}") from error
+        if now != self._channel:
+            self._channel = now
+            self._listener.channel_changed(0, now)
+        return now
+
+    async def announce_channel(self, bearer: int, channel: Channel) -> None:
+        """Broadcast Mgmt_NWK_Update_req with the scan duration that means "change channel".
+
+        As a frame of our own: by its request for that the NCP would obey too, and sooner than the
+        devices that sleep.
+        """
+        request = channel.mask.to_bytes(4, "little") + bytes((_CHANGE_CHANNEL, 0))
+        if self._sender is None:
+            raise RigError("the radio is not running", where=self._port.name)
+        with self._driver():
+            await self._sender.broadcast(_ALL_DEVICES, _MGMT_NWK_UPDATE, self._numbered(request))
+
+    # -- what the NCP tells -----------------------------------------------------------------------
+
+    def _bind(self, connection: Connection) -> None:
+        for response, handle in (
+            (c.ZDO.TCDevInd.Callback, self._joined),
+            (c.ZDO.LeaveInd.Callback, self._left),
+            (c.ZDO.MsgCbIncoming.Callback, self._zdo_message),
+            (c.SYS.ResetInd.Callback, self._reset),
+        ):
+            connection.callback_for_response(response(partial=True), _guarded(handle))
+
+    def _reset(self, _: Any) -> None:
+        if not self._restarting and not self._stopping:
+            assert self._connection is not None
+            self._connection.lost("the NCP reset on its own")
+
+    def _joined(self, told: Any) -> None:
+        """Somebody was let in: a join, or a rejoin of either kind."""
+        if self._stopping:
+            return
+        assert self._listener is not None
+        assert self._policies is not None
+        eui64, nwk, parent = Eui64(str(told.SrcIEEE)), int(told.SrcNwk), int(told.ParentNwk)
+        join = join_seen(
+            eui64,
+            nwk,
+            parent,
+            is_open=self._now_s() < self._open_until_s,
+            had_nwk=self._addresses.nwk_of(eui64),
+            key_missing=self._policies.lets_back(eui64),
+        )
+        self._addresses.remember(eui64, nwk)
+        self._parents[eui64] = parent
+        self._listener.join_seen(join)
+
+    def _left(self, told: Any) -> None:
+        if self._stopping or told.Rejoin:
+            return  # a rejoin is told when it is done
+        assert self._listener is not None
+        eui64 = Eui64(str(told.IEEE))
+        self._parents.pop(eui64, None)
+        self._listener.device_left(eui64, int(told.NWK))
+
+    def _zdo_message(self, told: Any) -> None:
+        cluster_id, nwk, body = int(told.ClusterId), int(told.Src), bytes(told.Data)
+        answered = self._asked.get((nwk, cluster_id))
+        if answered is not None and not answered.done():
+            answered.set_result(body)
+            if cluster_id != _IEEE_ADDR_RESPONSE:
+                return
+        if self._stopping or nwk == _OWN_NWK:
+            return
+        if cluster_id == _IEEE_ADDR_RESPONSE:
+            # Status, IEEE address, NWK address.
+            if len(body) >= 11 and body[0] == mt.SUCCESS:
+                self._addresses.remember(
+                    Eui64.from_little_endian(body[1:9]), int.from_bytes(body[9:11], "little")
+                )
+            return
+        if cluster_id == _DEVICE_ANNOUNCE and len(body) >= 10:
+            # NWK address, IEEE address, capability.
+            self._addresses.remember(
+                Eui64.from_little_endian(body[2:10]), int.from_bytes(body[:2], "little")
+            )
+        self._message(
+            mt.Message(
+                nwk,
+                cluster_id,
+                0,
+                0,
+                0,
+                bool(told.IsBroadcast),
+                0,
+                bool(told.SecurityUse),
+                0,
+                1 + len(body),
+                bytes((int(told.TSN),)) + body,
+            )
+        )
+
+    def _message(self, message: mt.Message) -> None:
+        """A frame for an endpoint. One sender's frames stay in their order."""
+        if self._stopping or message.nwk is None or message.nwk == _OWN_NWK:
+            return
+        nwk = message.nwk
+        held = self._senders.get(nwk)
+        if held is not None:
+            if len(held.waiting) < _MOST_WAITING:
+                held.waiting.append(message)
+            else:
+                _LOGGER.warning("a frame of 0x%04x is dropped: too many are waiting", nwk)
+            return
+        eui64 = self._addresses.eui64_of(nwk)
+        if eui64 is not None and not message.is_huge:
+            self._deliver(message, eui64, message.data)
+        elif len(self._senders) < _MOST_WAITING:
+            self._senders[nwk] = _Sender([message])
+            self._spawn(self._work_off(nwk))
+        elif not message.is_huge:
+            self._deliver(message, None, message.data)
+        else:
+            _LOGGER.warning("a long message of 0x%04x is dropped: too many are waiting", nwk)
+
+    async def _work_off(self, nwk: int) -> None:
+        """Find out who a sender is, and fetch its long messages; then hand them on in turn."""
+        held = self._senders[nwk]
+        try:
+            eui64 = self._addresses.eui64_of(nwk)
+            if eui64 is None:
+                eui64 = await self._identify(nwk)
+            while held.waiting:
+                message = held.waiting.pop(0)
+                data: bytes | None = message.data
+                if message.is_huge:
+                    data = await self._fetched(message)
+                if data is not None:
+                    self._deliver(message, eui64, data)
+        finally:
+            self._senders.pop(nwk, None)
+
+    async def _fetched(self, message: mt.Message) -> bytes | None:
+        try:
+            with self._driver():
+                return await fetch(self._running, message)
+        except RigError as error:
+            _LOGGER.warning("a long message of 0x%04x is lost: %s", message.nwk, error)
+            return None
+
+    async def _identify(self, nwk: int) -> Eui64 | None:
+        """Ask the NCP who a sender is, else the sender."""
+        try:
+            with self._driver():
+                answer = await self._running.ask(mt.ADDRMGR_NWK_LOOKUP, nwk.to_bytes(2, "little"))
+                found = Eui64.from_little_endian(answer[:8]) if len(answer) >= 8 else _NOBODY[0]
+                if found not in _NOBODY:
+                    self._addresses.remember(found, nwk)
+                else:
+                    await self._ask_for_its_address(nwk)
+        except RigError as error:
+            _LOGGER.info("who is 0x%04x? %s", nwk, error)
+        return self._addresses.eui64_of(nwk)
+
+    async def _ask_for_its_address(self, nwk: int) -> None:
+        """IEEE_addr_req (R22 2.4.3.1.2)."""
+        answered = self._asked[nwk, _IEEE_ADDR_RESPONSE] = (
+            asyncio.get_running_loop().create_future()
+        )
+        request = self._numbered(nwk.to_bytes(2, "little") + b"\x00\x00")
+        try:
+            await self.send(Outgoing(nwk, 0, 0, _IEEE_ADDR_REQUEST, request, profile_id=0))
+            async with asyncio.timeout(_ADDRESS_TIMEOUT_S):
+                await answered
+        except TimeoutError:
+            _LOGGER.info("0x%04x does not tell its address", nwk)
+        finally:
+            del self._asked[nwk, _IEEE_ADDR_RESPONSE]
+
+    async def _nwk_in_the_stick(self, connection: Connection, eui64: Eui64) -> int | None:
+        answer = await connection.ask(mt.ADDRMGR_EUI64_LOOKUP, eui64.little_endian)
+        nwk = int.from_bytes(answer[:2], "little")
+        return None if len(answer) < 2 or nwk in _UNKNOWN_NWK else nwk
+
+    async def _ask_ourselves(self, response: int, patience_s: float, request: Any) -> bytes:
+        """A ZDO request to the NCP itself, and its answer, which is told to us alone."""
+        async with self._turn:
+            answered = self._asked[_OWN_NWK, response] = asyncio.get_running_loop().create_future()
+            try:
+                await self._running.do("asking the NCP", request)
+                async with asyncio.timeout(patience_s):
+                    heard: bytes = await answered
+                    return heard
+            finally:
+                del self._asked[_OWN_NWK, response]
+
+    def _deliver(self, message: mt.Message, eui64: Eui64 | None, data: bytes) -> None:
+        assert self._listener is not None
+        assert message.nwk is not None
+        assert self._policies is not None
+        if eui64 is not None and self._policies.heard(eui64, self._now_s()):
+            self._spawn(self._close_rejoins())
+        endpoint = message.destination_endpoint
+        self._counter = (self._counter + 1) % 256
+        self._listener.packet_received(
+            Incoming(
+                nwk=message.nwk,
+                eui64=eui64,
+                source_endpoint=message.source_endpoint,
+                destination_endpoint=endpoint,
+                # Not told: the firmware hands up what fits the endpoint.
+                profile_id=self._profiles.get(endpoint, _SMART_ENERGY) if endpoint else 0,
+                cluster_id=message.cluster_id,
+                data=data,
+                # The default key opens frames as well: it has to be a key of the device's own.
+                aps_encrypted=message.secured
+                and eui64 is not None
+                and self._key_table.holds(eui64),
+                broadcast=message.broadcast or bool(message.group),
+                lqi=message.lqi,
+                rssi_dbm=None,
+                aps_counter=self._counter,
+            )
+        )
+
+    async def _close_rejoins(self) -> None:
+        assert self._policies is not None
+        try:
+            with self._driver():
+                await self._policies.close()
+        except RigError as error:
+            _LOGGER.warning("rejoins without the network key stay allowed: %s", error)
+
+    # -- helpers ----------------------------------------------------------------------------------
+
+    @property
+    def _running(self) -> Connection:
+        if self._connection is None:
+            raise RigError("the radio is not running", where=self._port.name)
+        return self._connection
+
+    @property
+    def _key_table(self) -> LinkKeys:
+        if self._keys is None or self._connection is None:
+            raise RigError("the radio is not running", where=self._port.name)
+        return self._keys
+
+    def _now_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _numbered(self, request: bytes) -> bytes:
+        self._zdo_sequence = (self._zdo_sequence + 1) % 256
+        return bytes((self._zdo_sequence,)) + request
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    @contextmanager
+    def _driver(self) -> Iterator[None]:
+        """Around every call of the driver: its errors become a `RigError`."""
+        try:
+            yield
+        except RigError:
+            raise
+        except (Refused, NotBuiltIn, *_OTHER_TRANSPORT) as error:
+            raise RigError(f"the NCP did not do it: {error}", where=self._port.name) from error
+        except zigpy.exceptions.ZigbeeException as error:
+            raise RigError(
+                f"the NCP did not do it: {why_lost(error)}", where=self._port.name
+            ) from error
+        except TimeoutError as error:
+            raise RigError(
+                "the NCP did not answer in time",
+                where=self._port.name,
+                mend="unplug the stick and plug it in again; if that helps only for a while, "
+                "update its firmware",
+            ) from error
+        except Exception as error:
+            if self._lost is None and not self._stopping and not isinstance(error, OSError):
+                raise
+            raise gone(self._lost or why_lost(error), self._port.name) from error
+
+    def _connection_lost(self, cause: str) -> None:
+        if self._stopping or self._lost is not None:
+            return
+        self._lost = cause
+        if self._sender is not None:
+            self._sender.abandon(cause)
+        if self._listener is not None and self._policies is not None:
+            self._listener.connection_lost(cause)
+
+
+def _the_one_bearer(settings: NetworkSettings, radio: str) -> PhySettings:
+    phy = settings.phys[0]
+    if len(settings.phys) > 1 or phy.channel.page:
+        raise RigError(
+            "a ZNP stick is for 2.4 GHz alone: Z-Stack has neither channel pages nor a second PHY",
+            where=radio,
+            mend="use an EZSP stick for 868 MHz",
+        )
+    return phy
+
+
+def _start_failed(error: BaseException, path: str) -> RigError:
+    if isinstance(error, Refused | NotBuiltIn | InvalidCommandResponse | CommandNotRecognized):
+        return RigError(
+            f"the stick did not start: {error}", where=path, mend="update the stick's firmware"
+        )
+    return port_failed(error, path, protocol="ZNP")
+
+
+def _network_update(destination: int, mask: int, duration: int, *, count: int) -> Any:
+    return c.ZDO.MgmtNWKUpdateReq.Req(
+        Dst=t.NWK(destination),
+        DstAddrMode=t.AddrMode.NWK,
+        Channels=t.Channels(mask),
+        ScanDuration=t.uint8_t(duration),
+        ScanCount=t.uint8_t(count),
+        NwkManagerAddr=t.NWK(_OWN_NWK),
+    )
+
+
+def _driver_eui64(eui64: Eui64) -> t.EUI64:
+    value, _ = t.EUI64.deserialize(eui64.little_endian)
+    return value
+
+
+def _guarded(handle: Callable[[Any], None]) -> Callable[[Any], Awaitable[None] | None]:
+    """The driver would log what a handler raises and go on as if all were well."""
+
+    def call(told: Any) -> None:
+        try:
+            handle(told)
+        except Exception as error:  # noqa: BLE001 - told to the loop, which is asked about it
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": f"{type(told).__qualname__} could not be handled", "exception": error}
+            )
+
+    return call
