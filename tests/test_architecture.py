@@ -34,6 +34,8 @@ NAMED_EXCEPTIONS = {
     "cli.virtual": {"virtual", "smart_energy", "rig.state_folder"},
     # What a person does to meters goes into the rig's journal.
     "cli.meter": {"rig"},
+    # What is leased is shown as it is.
+    "cli.lease": {"leases"},
     # Certificates and install codes are Smart Energy values that a person handles directly.
     "cli.inventory": {"smart_energy"},
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 from labctl.bench.interrupts import interrupts
 from labctl.config.resolved import LoadedRig
-from labctl.errors import ExitCode, LabctlError, UsageError
+from labctl.errors import BusyError, ExitCode, LabctlError, UsageError
 from labctl.events import (
     Event,
     JoinEnded,
@@ -25,6 +25,7 @@ from labctl.events import (
 )
 from labctl.rig.applicants import Applicant, by_hand, of_a_file, of_a_label, of_the_rig
 from labctl.rig.applicants import window as window_of
+from labctl.rig.hold import RigHold, hold_rig
 from labctl.rig.loop import run
 from labctl.rig.session import RigSession, open_rig
 
@@ -71,6 +72,10 @@ class PairOptions:
     database: Path
     seed: int | None = None
     real_time: bool = False
+    wait_s: float = 0.0
+    """How long to wait for a rig, or a thing in it, that somebody else has."""
+    waiting: Callable[[BusyError], None] | None = None
+    """Told who that is, once."""
 
 
 @dataclass(slots=True)
@@ -154,7 +159,13 @@ def pair(
     Virtual rigs: the devices of the rig are switched on. Raises what opening a rig raises, and
     `UsageError` or `RigError` when a pairing is refused before it begins.
     """
-    return run(loaded, _pair(loaded, applicants, options, subscribers), real_time=options.real_time)
+    with _held(loaded, options, "labctl pair") as hold:
+        work = _pair(loaded, applicants, options, subscribers, hold)
+        return run(loaded, work, real_time=options.real_time)
+
+
+def _held(loaded: LoadedRig, options: PairOptions, purpose: str) -> AbstractContextManager[RigHold]:
+    return hold_rig(loaded, purpose, wait_s=options.wait_s, waiting=options.waiting)
 
 
 def _opened(
@@ -162,6 +173,7 @@ def _opened(
     options: PairOptions,
     subscribers: Sequence[Callable[[Event], None]],
     note: str,
+    hold: RigHold,
 ) -> AbstractAsyncContextManager[RigSession]:
     return open_rig(
         loaded,
@@ -170,6 +182,7 @@ def _opened(
         subscribers=subscribers,
         seed=options.seed,
         note=note,
+        hold=hold,
     )
 
 
@@ -178,11 +191,12 @@ async def _pair(
     applicants: Sequence[Applicant],
     options: PairOptions,
     subscribers: Sequence[Callable[[Event], None]],
+    hold: RigHold,
 ) -> PairResult:
     watch = _Watch(set())
     enough = asyncio.Event()
     devices: list[Paired] = []
-    async with _opened(loaded, options, [watch, *subscribers], "labctl pair") as session:
+    async with _opened(loaded, options, [watch, *subscribers], "labctl pair", hold) as session:
         with interrupts(enough):
             for applicant in applicants:
                 paired = Paired(applicant.eui64, applicant.name, Ending.ALREADY)
@@ -211,8 +225,9 @@ def confirm(
 
     `ask` may wait for a person: it is called in a thread of its own. None: not that one.
     """
-    work = _confirm(loaded, window, ask, options, subscribers)
-    return run(loaded, work, real_time=options.real_time)
+    with _held(loaded, options, "labctl pair --confirm") as hold:
+        work = _confirm(loaded, window, ask, options, subscribers, hold)
+        return run(loaded, work, real_time=options.real_time)
 
 
 async def _confirm(
@@ -221,6 +236,7 @@ async def _confirm(
     ask: Callable[[str], Applicant | None],
     options: PairOptions,
     subscribers: Sequence[Callable[[Event], None]],
+    hold: RigHold,
 ) -> PairResult:
     loop = asyncio.get_running_loop()
     watch = _Watch(set())
@@ -245,7 +261,8 @@ async def _confirm(
             await session.hub.confirm(request)
         await watch.over.wait()
 
-    async with _opened(loaded, options, [watch, *subscribers], "labctl pair --confirm") as session:
+    note = "labctl pair --confirm"
+    async with _opened(loaded, options, [watch, *subscribers], note, hold) as session:
         with interrupts(enough):
             await session.hub.offer(round(window.total_seconds()))
             session.power_on()
@@ -267,9 +284,9 @@ def unpair(
     Returns who it was, and whether it said that it left; if not, it is refused from now on.
     Raises `UsageError` when the log has no such device.
     """
-    return run(
-        loaded, _unpair(loaded, word, reason, options, subscribers), real_time=options.real_time
-    )
+    with _held(loaded, options, "labctl unpair") as hold:
+        work = _unpair(loaded, word, reason, options, subscribers, hold)
+        return run(loaded, work, real_time=options.real_time)
 
 
 async def _unpair(
@@ -278,8 +295,9 @@ async def _unpair(
     reason: str,
     options: PairOptions,
     subscribers: Sequence[Callable[[Event], None]],
+    hold: RigHold,
 ) -> tuple[str, bool]:
-    async with _opened(loaded, options, subscribers, "labctl unpair") as session:
+    async with _opened(loaded, options, subscribers, "labctl unpair", hold) as session:
         device = next(
             (
                 each

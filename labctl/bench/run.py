@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,9 +12,10 @@ from typing import Any, Protocol
 
 from labctl.bench.interrupts import interrupts
 from labctl.config.resolved import LoadedRig
-from labctl.errors import ConfigurationError, ExitCode, LabctlError
+from labctl.errors import BusyError, ConfigurationError, ExitCode, LabctlError
 from labctl.events import Event, Verdict
 from labctl.record.verdict import Assessment
+from labctl.rig.hold import RigHold, hold_rig
 from labctl.rig.loop import on_fast_clock, run
 from labctl.rig.session import RigSession, key_store_of, open_rig
 from labctl.rig.state_folder import forget_virtual_rig
@@ -48,6 +49,10 @@ class BenchOptions:
     keys: Path | None = None
     real_time: bool = False
     note: str = ""
+    wait_s: float = 0.0
+    """How long to wait for a rig, or a thing in it, that somebody else has."""
+    waiting: Callable[[BusyError], None] | None = None
+    """Told who that is, once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +94,18 @@ def run_bench(loaded: LoadedRig, options: BenchOptions, views: Sequence[View]) -
     interrupt (SIGINT, SIGTERM) ends the run in good order; where no `duration` was asked for, that
     is how a run ends, and the verdict counts.
     """
-    if options.fresh and loaded.is_virtual:
-        forget_virtual_rig(loaded.inventory_path, loaded.name, key_store_of(loaded))
     _must_be_writable(options.capture, options.keys)
-    return run(loaded, _bench(loaded, options, views), real_time=options.real_time)
+    real_time = options.real_time or not on_fast_clock(loaded)
+    with hold_rig(
+        loaded,
+        "labctl bench",
+        wait_s=options.wait_s,
+        lasts=options.duration if real_time else None,
+        waiting=options.waiting,
+    ) as hold:
+        if options.fresh and loaded.is_virtual:
+            forget_virtual_rig(loaded.inventory_path, loaded.name, key_store_of(loaded))
+        return run(loaded, _bench(loaded, options, views, hold), real_time=options.real_time)
 
 
 def _must_be_writable(*files: Path | None) -> None:
@@ -104,10 +117,12 @@ def _must_be_writable(*files: Path | None) -> None:
             )
 
 
-async def _bench(loaded: LoadedRig, options: BenchOptions, views: Sequence[View]) -> BenchResult:
+async def _bench(
+    loaded: LoadedRig, options: BenchOptions, views: Sequence[View], hold: RigHold
+) -> BenchResult:
     enough = asyncio.Event()
     with interrupts(enough):
-        session, ended_early = await _served(loaded, options, views, enough)
+        session, ended_early = await _served(loaded, options, views, enough, hold)
     assert session.assessment is not None  # open_rig leaves it behind
     if options.keys is not None:
         session.write_keys(options.keys)
@@ -122,7 +137,11 @@ async def _bench(loaded: LoadedRig, options: BenchOptions, views: Sequence[View]
 
 
 async def _served(
-    loaded: LoadedRig, options: BenchOptions, views: Sequence[View], enough: asyncio.Event
+    loaded: LoadedRig,
+    options: BenchOptions,
+    views: Sequence[View],
+    enough: asyncio.Event,
+    hold: RigHold,
 ) -> tuple[RigSession, bool]:
     """The session, when it is over, and whether it ended before its time."""
     async with open_rig(
@@ -134,6 +153,7 @@ async def _served(
         capture=options.capture,
         form_anew=options.form_anew,
         note=options.note,
+        hold=hold,
     ) as session:
         ticking = asyncio.create_task(_tick(session, options, views))
         try:

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labctl.cli.arguments import RIG, database_option, inventory_option, reports_option
+from labctl.cli.arguments import (
+    RIG,
+    Duration,
+    database_option,
+    inventory_option,
+    reports_option,
+    wait_option,
+    waiting_told,
+)
 from labctl.cli.logs import configure_logging
 from labctl.cli.output import Output, examples, output_options
 from labctl.config.paths import chosen_inventory, find_rig, locate_database, locate_reports
@@ -20,28 +28,6 @@ from labctl.errors import LabctlError
 if TYPE_CHECKING:
     from labctl.bench.board import Board
     from labctl.bench.run import BenchResult, View
-
-
-class Duration(click.ParamType[timedelta]):
-    """A duration as the rig files write it: ``10s``, ``30min``, ``24h``."""
-
-    name = "duration"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> timedelta:
-        """Parse it, or fail with what is possible."""
-        from labctl.config.durations import parse_duration
-
-        if isinstance(value, timedelta):
-            return value
-        try:
-            duration = parse_duration(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        if duration <= timedelta(0):
-            self.fail("it must be longer than nothing", param, ctx)
-        return duration
 
 
 @click.command(
@@ -90,6 +76,7 @@ class Duration(click.ParamType[timedelta]):
 )
 @click.option("--note", default="", help="A remark that is kept with the run.")
 @click.option("--plain", is_flag=True, help="Lines instead of the live view.")
+@wait_option
 @inventory_option
 @database_option
 @reports_option
@@ -106,6 +93,7 @@ def bench(
     keys: Path | None,
     note: str,
     plain: bool,
+    wait: timedelta | None,
     inventory: Path | None,
     database: Path | None,
     reports: Path | None,
@@ -117,7 +105,7 @@ def bench(
     in the database; the report is written at the end.
 
     Exit code 0: pass (or marginal). 1: a device failed. 69: no verdict, for the rig failed or too
-    little was seen. 130: interrupted before its time.
+    little was seen. 75: somebody else has the rig. 130: interrupted before its time.
     """
     chosen = chosen_inventory(inventory)
     from labctl.config.loading import load_rig
@@ -158,6 +146,8 @@ def bench(
                 keys=keys,
                 real_time=real_time,
                 note=note,
+                wait_s=wait.total_seconds() if wait else 0.0,
+                waiting=waiting_told(echo),
             ),
             [board, view],
         )

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labctl.cli.arguments import RIG, database_option, inventory_option
-from labctl.cli.bench import Duration
+from labctl.cli.arguments import RIG, Duration, database_option, inventory_option
 from labctl.cli.inventory import columns
 from labctl.cli.output import Output, examples, output_options
 from labctl.cli.pair import _load, _view

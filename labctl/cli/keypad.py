@@ -98,7 +98,8 @@ def keypad(
     if hand_over(loaded, applicant):
         return told_handed_over(output, applicant)
     return tell(
-        output, pair(loaded, [applicant], _options(loaded, database, None, False), _view(output))
+        output,
+        pair(loaded, [applicant], _options(loaded, database, None, False, output), _view(output)),
     )
 
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "unpair": LazyCommand("labctl.cli.pair:unpair", "Take a device out of the device log."),
     "hub": LazyCommand("labctl.cli.hub:hub", "The hub's device log, and moving it elsewhere."),
     "rig": LazyCommand("labctl.cli.rig:rig", "Check, list and show rig files."),
+    "lease": LazyCommand("labctl.cli.lease:lease", "Who has which rig, stick or device."),
     "meter": LazyCommand("labctl.cli.meter:meter", "Do something to the emulated meters."),
     "inventory": LazyCommand(
         "labctl.cli.inventory:inventory", "Check and list radios and devices."

@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labctl.cli.arguments import RIG, database_option, inventory_option
-from labctl.cli.bench import Duration
+from labctl.cli.arguments import (
+    RIG,
+    Duration,
+    database_option,
+    inventory_option,
+    wait_option,
+    waiting_told,
+)
 from labctl.cli.logs import configure_logging
 from labctl.cli.output import Output, examples, output_options
 from labctl.config.paths import chosen_inventory, find_rig, locate_database
@@ -68,6 +74,7 @@ _KINDS = ("cad", "ihd", "ppmid", "load-switch", "hand-held-terminal", "gas-meter
 @click.option(
     "--real-time", is_flag=True, help="Virtual rigs: let time pass as it does on the wall."
 )
+@wait_option
 @inventory_option
 @database_option
 @output_options("labctl.pair/1")
@@ -87,6 +94,7 @@ def pair(
     consent: str | None,
     seed: int | None,
     real_time: bool,
+    wait: timedelta | None,
     inventory: Path | None,
     database: Path | None,
 ) -> int:
@@ -115,7 +123,7 @@ def pair(
     def evidence(applicant: Applicant) -> Applicant:
         return _with(applicant, kind, window, method, requested_by, consent)
 
-    options = _options(loaded, database, seed, real_time)
+    options = _options(loaded, database, seed, real_time, output, wait)
     view = _view(output)
     if offer:
         from labctl.bench.pair import confirm
@@ -259,6 +267,7 @@ def _asker(
 @click.argument("device")
 @click.option("--yes", is_flag=True, help="Do it without asking.")
 @click.option("--reason", default="asked for", metavar="TEXT", help="Why: kept as evidence.")
+@wait_option
 @inventory_option
 @database_option
 @output_options("labctl.unpair/1")
@@ -268,6 +277,7 @@ def unpair(
     device: str,
     yes: bool,
     reason: str,
+    wait: timedelta | None,
     inventory: Path | None,
     database: Path | None,
 ) -> int:
@@ -284,7 +294,7 @@ def unpair(
     from labctl.bench.pair import unpair as unpair_
 
     eui64, left = unpair_(
-        loaded, device, reason, _options(loaded, database, None, False), _view(output)
+        loaded, device, reason, _options(loaded, database, None, False, output, wait), _view(output)
     )
     said = "it left" if left else "it did not answer: it is refused from now on"
     output.emit({"eui64": eui64, "left": left}, text=f"{eui64} is out of the log; {said}")
@@ -304,13 +314,26 @@ def _load(output: Output, rig: str, inventory: Path | None) -> LoadedRig:
     return loaded
 
 
-def _options(loaded: LoadedRig, database: Path | None, seed: int | None, real_time: bool) -> Any:
+def _options(
+    loaded: LoadedRig,
+    database: Path | None,
+    seed: int | None,
+    real_time: bool,
+    output: Output,
+    wait: timedelta | None = None,
+) -> Any:
     from labctl.bench.pair import PairOptions
 
     if not loaded.is_virtual and (seed is not None or real_time):
         raise UsageError("--seed and --real-time are for virtual rigs")
     path = locate_database(database, loaded.inventory_path).path
-    return PairOptions(database=path, seed=seed, real_time=real_time)
+    return PairOptions(
+        database=path,
+        seed=seed,
+        real_time=real_time,
+        wait_s=wait.total_seconds() if wait else 0.0,
+        waiting=waiting_told(output.message),
+    )
 
 
 def _view(output: Output) -> list[Callable[[Event], None]]:

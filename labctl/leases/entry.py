@@ -36,6 +36,8 @@ class Entry:
     until_us: int | None
     beat_s: float
     ttl_s: float | None
+    idle: bool = False
+    """Kept for later: nothing runs on it."""
 
     def silent(self, now_s: float, *, host: str, boot: str) -> bool:
         """Whether his heartbeat is past its time. Of another computer that cannot be told."""
@@ -75,8 +77,8 @@ class Entry:
 def _fits(kind: str, value: object) -> bool:
     if value is None:
         return "None" in kind
-    if isinstance(value, bool):
-        return False
+    if isinstance(value, bool) or kind == "bool":
+        return isinstance(value, bool) and kind == "bool"
     if kind.startswith("float"):
         return isinstance(value, int | float)
     return isinstance(value, int if kind.startswith("int") else str)

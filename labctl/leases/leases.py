@@ -23,7 +23,7 @@ from filelock import FileLock
 from labctl.clock import host_monotonic_s, wall_us
 from labctl.errors import BusyError, RigError
 from labctl.leases import record as records
-from labctl.leases.entry import Entry, own_boot, own_host, own_name, short, utc_text
+from labctl.leases.entry import Entry, own_boot, own_host, own_name, short
 from labctl.leases.folder import LockFolder
 from labctl.leases.record import DamagedRecordError, Record
 from labctl.leases.things import Thing
@@ -84,6 +84,7 @@ class Leases:
         ttl_s: float | None = SILENT_AFTER_S,
         inside: str | None = None,
         lease_id: str | None = None,
+        idle: bool = False,
         wait_s: float = 0.0,
         waiting: Callable[[BusyError], None] | None = None,
     ) -> Lease:
@@ -91,6 +92,7 @@ class Leases:
 
         `inside` is the lease of the process that called this one: what is leased under it is given
         to this one for as long as it wants. Default: LABCTL_LEASE. `ttl_s` None never falls silent.
+        `idle` says that it is kept for later. `lease_id` makes several leases one to `inside`.
 
         Raises `BusyError` with who has it and until when, `RigError` when the lock folder or a
         record cannot be used.
@@ -112,6 +114,7 @@ class Leases:
             until_us=until_us,
             beat_s=0.0,
             ttl_s=ttl_s,
+            idle=idle,
         )
         deadline_s = self.monotonic_s() + wait_s
         while True:
@@ -234,14 +237,14 @@ class Leases:
             if lock is not None:
                 return seat, lock
         raise RigError(
-            f"{_MOST_SEATS} processes hold {thing} and say nothing",
+            f"{_MOST_SEATS} processes hold {thing.told} and say nothing",
             where=str(self.folder.path),
             mend="end them",
         )
 
     def _busy(self, thing: Thing, entry: Entry) -> BusyError:
         return BusyError(
-            f"{thing} is in use by {entry.told()}",
+            f"{thing.told} is in use by {entry.told()}",
             where=str(self.folder.path),
             mend="wait for it (--wait 10m), or end that process; `labctl lease list` shows all",
         )
@@ -251,7 +254,7 @@ class Leases:
             return self._sound(thing)
         except DamagedRecordError:
             raise RigError(
-                f"the record of the lease of {thing} is damaged: nobody can tell who has it",
+                f"the record of the lease of {thing.told} is damaged: nobody can tell who has it",
                 where=str(self._path(thing)),
                 mend=f"make sure that nobody uses it, then `labctl lease break {thing}`",
             ) from None
@@ -379,13 +382,15 @@ class Lease:
         try:
             return records.pages(self._leases._path(thing))
         except OSError as error:
-            raise self._lose(f"the lease of {thing} cannot be read: {error.strerror}") from None
+            raise self._lose(
+                f"the lease of {thing.told} cannot be read: {error.strerror}"
+            ) from None
 
     def _parsed(self, thing: Thing, pages: bytes) -> Record:
         try:
             return records.parse(pages)
         except DamagedRecordError:
-            raise self._lose(f"the record of the lease of {thing} is damaged") from None
+            raise self._lose(f"the record of the lease of {thing.told} is damaged") from None
 
     def _must_be_mine(self, thing: Thing, state: Record, *, lent: bool = False) -> None:
         """`lent`: a process that was started under this lease may have it for a while."""
@@ -395,9 +400,9 @@ class Lease:
             return
         if mine not in where:
             by = f"held by {state.entries[0].told()}" if where else "free: it was broken"
-            raise self._lose(f"the lease of {thing} is lost: the thing is {by}")
+            raise self._lose(f"the lease of {thing.told} is lost: it is {by}")
         if not lent:
-            raise LeaseLostError(f"{thing} is lent to {state.entries[0].told()}")
+            raise LeaseLostError(f"{thing.told} is lent to {state.entries[0].told()}")
 
     def _lose(self, what: str) -> LeaseLostError:
         if self.lost is None:
@@ -420,8 +425,3 @@ class Lease:
 
 def _seat_name(thing: Thing, seat: int) -> str:
     return f"{thing.file_stem}.{seat}.lock"
-
-
-def told_until(entry: Entry) -> str:
-    """The end that an owner told, for a column."""
-    return "" if entry.until_us is None else utc_text(entry.until_us)

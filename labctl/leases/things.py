@@ -25,6 +25,11 @@ class Kind(enum.StrEnum):
     DEVICE = "device"
     """A device under test."""
 
+    @property
+    def told(self) -> str:
+        """In a sentence."""
+        return "power switch" if self is Kind.POWER else self.value
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Thing:
@@ -35,6 +40,11 @@ class Thing:
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.identity}"
+
+    @property
+    def told(self) -> str:
+        """In a sentence."""
+        return f"the {self.kind.told} {self.identity}"
 
     @classmethod
     def parse(cls, text: str) -> Thing:

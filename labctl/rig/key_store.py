@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,10 @@ _MEND = "restore it from a backup; without it the devices' keys are those that t
 class KeyStore(Vault):
     """A file. Every method raises `ConfigurationError` when it cannot be read or written."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, may_save: Callable[[], None] | None = None) -> None:
+        """`may_save` raises when the file is not this process's to write any more."""
         self._path = path
+        self._may_save = may_save
 
     def load(self) -> KeptLog:
         """What the file says; an empty log when there is none.
@@ -67,6 +70,8 @@ class KeyStore(Vault):
 
     def save(self, log: KeptLog) -> None:
         """Replace the file as a whole, so that a kill leaves the old one or the new one."""
+        if self._may_save is not None:
+            self._may_save()
         text = json.dumps(_written(log), indent=1)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -18,7 +18,7 @@ import os
 import platform
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -51,11 +51,11 @@ from labctl.rig.applicants import BY_A_PERSON
 from labctl.rig.assembly import hub_settings, meters
 from labctl.rig.authority import FOREIGN_ISSUER, LabAuthority
 from labctl.rig.desk import PairingDesk
+from labctl.rig.hold import RigHold, hold_rig, rig_state
 from labctl.rig.journal_file import NAME as JOURNAL
 from labctl.rig.journal_file import JournalFile
 from labctl.rig.key_store import KeyStore
 from labctl.rig.keypad import Keypad
-from labctl.rig.lock import is_held, rig_lock
 from labctl.rig.radios import coordinator
 from labctl.rig.room import virtual_bench
 from labctl.rig.state_folder import StateFolder, key_store_path
@@ -154,12 +154,14 @@ async def open_rig(
     capture: Path | None = None,
     form_anew: bool = False,
     note: str = "",
+    hold: RigHold | None = None,
 ) -> AsyncIterator[RigSession]:
     """Open a rig for a run of `kind` (bench, campaign, survey), recorded in `database`.
 
     `subscribers` hear every event from the start of the run on. `seed` replaces the rig file's on
     a virtual rig, and `capture` writes what is on its air. `form_anew` gives up the network that
-    the stick holds: every device must be paired again.
+    the stick holds: every device must be paired again. `hold` is the rig, where the caller has it
+    already; else it is leased here, at once or not at all.
 
     Raises `ConfigurationError`, `RigError`, `DatabaseError`.
     """
@@ -173,7 +175,7 @@ async def open_rig(
     folder = StateFolder(loaded.inventory_path, loaded.name)
     broken: asyncio.Future[LabctlError] = loop.create_future()
     with (
-        rig_lock(folder.rig, loaded.name, Clock.of_the_wall(loop).now_us()),
+        nullcontext(hold) if hold else hold_rig(loaded, kind) as held,
         Recorder(database, loop=loop, on_failure=lambda error: _break(broken, error)) as recorder,
     ):
         clock = _clock(loaded, loop, folder, recorder)
@@ -183,8 +185,11 @@ async def open_rig(
             bus.subscribe(subscriber)
         _start_run(bus, clock, loaded, kind, note)
         loop.set_exception_handler(partial(_unhandled, broken))
+        held.when_lost(partial(_break, broken))
         async with AsyncExitStack() as stack:
             stack.callback(loop.set_exception_handler, None)
+            if not loaded.is_virtual:
+                stack.callback(asyncio.create_task(held.keep()).cancel)
             try:
                 session = await _put_together(
                     _Opening(
@@ -197,6 +202,7 @@ async def open_rig(
                         seed=seed,
                         capture=capture,
                         form_anew=form_anew,
+                        hold=held,
                     ),
                     stack,
                 )
@@ -286,6 +292,7 @@ class _Opening:
     seed: int | None
     capture: Path | None
     form_anew: bool
+    hold: RigHold
 
 
 async def _put_together(opening: _Opening, stack: AsyncExitStack) -> RigSession:
@@ -328,13 +335,13 @@ async def _put_together(opening: _Opening, stack: AsyncExitStack) -> RigSession:
         settings = replace(settings, network=replace(settings.network, form_anew=True))
     hub = Hub(
         settings,
-        coordinator(loaded, random_octets, paths),
+        coordinator(loaded, random_octets, paths, opening.hold.fence),
         bus,
         clock,
         meters=meters(loaded, origin_s=origin_s, journal=journal.load(), seed=seed),
         identities=partial(_hub_identities, loaded, authority),
         random_octets=random_octets,
-        vault=KeyStore(key_store_of(loaded)),
+        vault=KeyStore(key_store_of(loaded), opening.hold.check_rig),
     )
     bus.subscribe(lambda event: _break_on_loss(opening.broken, event))
     await hub.start()
@@ -387,7 +394,8 @@ async def note_without_rig(loaded: LoadedRig, database: Path, note: str, found: 
 
 def is_running(loaded: LoadedRig) -> bool:
     """Whether another process has the rig open. Raises `ConfigurationError`, `RigError`."""
-    return is_held(StateFolder(loaded.inventory_path, loaded.name).rig)
+    entries = rig_state(loaded).entries
+    return bool(entries) and not entries[0].idle
 
 
 def handed_over(loaded: LoadedRig, act: Act) -> bool:

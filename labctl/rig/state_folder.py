@@ -21,11 +21,16 @@ _LATEST_US = 4_102_444_800_000_000
 _KEY_STORE = "keys.json"
 
 
+def state_root(inventory: Path) -> Path:
+    """The folder with what all rigs beside an inventory keep."""
+    return inventory.parent / _FOLDER
+
+
 class StateFolder:
     """The folder of one rig. Raises `ConfigurationError` where it cannot be used."""
 
     def __init__(self, inventory: Path, rig: str) -> None:
-        self.root = inventory.parent / _FOLDER
+        self.root = state_root(inventory)
         self.rig = self.root / rig
         try:
             self.rig.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -22,6 +22,7 @@ from labctl.radio.coordinator import EndpointDescriptor
 from labctl.radio.ezsp.connection import Connection
 from labctl.radio.ezsp.troubles import why_lost
 from labctl.radio.ezsp.versions import must_be_known
+from labctl.radio.fence import Fence
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -65,8 +66,10 @@ class SmartEnergyApplication(ControllerApplication):
         *,
         endpoints: Sequence[EndpointDescriptor],
         on_connection_lost: Callable[[str], None],
+        fence: Fence | None = None,
     ) -> None:
         super().__init__(config)
+        self._fence = fence
         self._smart_energy_endpoints = tuple(endpoints)
         self._on_connection_lost = on_connection_lost
 
@@ -77,7 +80,7 @@ class SmartEnergyApplication(ControllerApplication):
         error before the version could be looked at.
         """
         port = self.config[zigpy.config.CONF_DEVICE]
-        connection: Any = Connection(port, self)
+        connection: Any = Connection(port, self, self._fence)
         self._ezsp = connection
         try:
             await connection.connect(use_thread=False)

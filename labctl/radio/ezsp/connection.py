@@ -19,6 +19,7 @@ from bellows.ezsp import EZSP
 from labctl.radio.ezsp.driver_gaps import put_right
 from labctl.radio.ezsp.fragments import Acknowledgement, MessageId, Reassembler
 from labctl.radio.ezsp.messages import ReceivedFrame, received_frame
+from labctl.radio.fence import Fence, put_up_fence
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -32,10 +33,22 @@ _INCOMING_MESSAGE = 0x0045
 class Connection(EZSP):
     """`bellows.ezsp.EZSP`; whole messages reach its callbacks, whatever the protocol version."""
 
-    def __init__(self, config: dict[str, Any], application: Any = None) -> None:
+    def __init__(
+        self, config: dict[str, Any], application: Any = None, fence: Fence | None = None
+    ) -> None:
         super().__init__(config, application)
+        self._fence = fence
         self._reassembler = Reassembler()
         self._acknowledging: set[asyncio.Task[None]] = set()
+
+    async def startup_reset(self) -> None:
+        """As bellows starts the NCP, behind the fence: the port is open, nothing was written."""
+        if self._fence is not None:
+            # The gateway's transport is the ASH protocol, whose transport is the port.
+            ash = self._gw._obj._transport
+            if ash is not None:  # else the port is closed again already, which bellows finds out
+                put_up_fence(ash, self._fence)
+        await super().startup_reset()
 
     def _switch_protocol_version(self, version: int) -> None:
         super()._switch_protocol_version(version)

@@ -40,6 +40,7 @@ from labctl.radio.ezsp.link_keys import LinkKeyTable, driver_eui64
 from labctl.radio.ezsp.messages import ReceivedFrame, Sender, received_frame
 from labctl.radio.ezsp.phys import Phys
 from labctl.radio.ezsp.troubles import gone, start_failed, why_lost
+from labctl.radio.fence import Fence
 from labctl.secret import Secret
 from labctl.smart_energy.airtime import Limits
 from labctl.smart_energy.channels import Channel
@@ -84,6 +85,8 @@ class EzspPort:
     eui64: Eui64 | None = None
     serial_number: str | None = None
     shown_path: str | None = None
+    fence: Fence | None = None
+    """Asked before every write to the port."""
 
 
 class EzspCoordinator(Coordinator):
@@ -132,6 +135,7 @@ class EzspCoordinator(Coordinator):
             ),
             endpoints=endpoints,
             on_connection_lost=self._connection_lost,
+            fence=self._port.fence,
         )
         self._app = app
         try:
@@ -247,6 +251,11 @@ class EzspCoordinator(Coordinator):
             with suppress(RigError), self._driver():
                 await app._ezsp.permitJoining(0)
         await app.shutdown(db=False)
+
+    async def abandon(self) -> None:
+        """Close the port without a word to the NCP, which would be waited for."""
+        self._connection_lost("it was given up")
+        await self.stop()
 
     # -- joining and keys -----------------------------------------------------------------------
 
