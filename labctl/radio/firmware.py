@@ -1,4 +1,4 @@
-"""Firmware that is known to serve a Smart Energy hub well, or not to. `docs/hardware.md` tells more.
+"""Firmware that is known to do well as a Smart Energy hub, or not to. See `docs/hardware.md`.
 
 What is not in these tables was neither praised nor blamed: it is judged by what it can do.
 """
