@@ -20,6 +20,7 @@ import zigpy_znp.types as t
 from zigpy_znp.api import ZNP
 from zigpy_znp.frames import GeneralFrame
 
+from labctl.radio.fence import Fence, put_up_fence
 from labctl.radio.troubles import why_lost
 from labctl.radio.znp import mt
 
@@ -75,13 +76,31 @@ def driver_configuration(
 class Connection(ZNP):  # type: ignore[misc]  # the driver has no types
     """`zigpy_znp.api.ZNP`; messages and confirms go to us, and requests of ours are answered."""
 
-    def __init__(self, config: dict[str, Any], on_lost: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        config: dict[str, Any],
+        on_lost: Callable[[str], None],
+        fence: Fence | None = None,
+    ) -> None:
+        self._fence = fence
+        self._port: Any = None
         super().__init__(config)
         self.on_message: Callable[[mt.Message], None] | None = None
         self.on_confirm: Callable[[mt.Confirm], None] | None = None
         self.gone: str | None = None
         self._on_lost = on_lost
         self._asked: tuple[int, asyncio.Future[bytes]] | None = None
+
+    @property
+    def _uart(self) -> Any:
+        return self._port
+
+    @_uart.setter
+    def _uart(self, port: Any) -> None:
+        """The driver has opened the port, or let it go: the one moment between that and a write."""
+        if port is not None and self._fence is not None:
+            put_up_fence(port, self._fence)
+        self._port = port
 
     # -- from the stick ---------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from labctl.radio.coordinator import (
     PhySettings,
     RadioState,
 )
+from labctl.radio.fence import Fence
 from labctl.radio.troubles import gone, port_failed, why_lost
 from labctl.radio.znp import mt
 from labctl.radio.znp.addresses import AddressBook
@@ -60,7 +61,7 @@ from labctl.smart_energy.eui64 import Eui64
 
 _LOGGER = logging.getLogger(__name__)
 
-_WATCHDOG_S = 10.0
+_WATCHDOG_S = 30.0
 _ALL_ROUTERS, _ALL_DEVICES = 0xFFFC, 0xFFFF
 _SMART_ENERGY, _ZDO_PROFILE = 0x0109, 0x0000
 _DEVICE_ANNOUNCE = 0x0013
@@ -103,6 +104,8 @@ class ZnpPort:
     eui64: Eui64 | None = None
     serial_number: str | None = None
     shown_path: str | None = None
+    fence: Fence | None = None
+    """Asked before every write to the port."""
 
 
 @dataclass(slots=True)
@@ -167,6 +170,7 @@ class ZnpCoordinator(Coordinator):
                 skip_bootloader="://" not in self._port.path,
             ),
             self._connection_lost,
+            self._port.fence,
         )
         try:
             await connection.connect()
@@ -334,6 +338,16 @@ class ZnpCoordinator(Coordinator):
                 await self._permit_joining(connection, 0)
         connection.gone = connection.gone or "the coordinator was stopped"
         await connection.disconnect()
+
+    async def abandon(self) -> None:
+        """Close the port without a word to the NCP, which would be waited for."""
+        self._connection_lost("it was given up")
+        await self.stop()
+
+    async def check_alive(self) -> None:
+        """SYS_PING."""
+        with self._driver():
+            await self._running.still_there()
 
     # -- joining and keys -----------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ import zigpy_znp.types as t
 from zigpy_znp.types.nvids import OsalNvIds
 
 from labctl.errors import RigError
-from labctl.radio.coordinator import NetworkSettings, PhySettings
+from labctl.radio.coordinator import NetworkSettings, OtherRadioError, PhySettings
 from labctl.radio.znp.connection import Connection, Refused
 from labctl.radio.znp.firmware import TRANSMIT_POWER_DBM, channels
 from labctl.radio.znp.memory import Memory
@@ -95,6 +95,15 @@ async def bring_up(
             mend="import the log on another radio",
         )
     network = await read_network(connection)
+    held = None if network is None else network.extended_pan_id
+    if settings.only is not None and held != settings.only:
+        raise OtherRadioError(
+            f"the radio holds {'no network any more' if held is None else f'the network {held}'}; "
+            f"it was {settings.only}",
+            where=radio,
+            mend="it was given another firmware or erased, or it is another stick: start "
+            "another run, which forms a network that all devices must be paired with again",
+        )
     if network is not None and not settings.form_anew:
         await _must_be_ours(connection, network, radio)
         await start(connection)
