@@ -213,8 +213,12 @@ class ZclPort:
         cluster_specific: bool = False,
         from_server: bool = False,
         done: Callable[[Status], None] = lambda _status: None,
+        ack: bool = True,
     ) -> bool:
-        """Send a frame and forget it, `done` gets its confirm: False when it could not be sent."""
+        """Send a frame and forget it, `done` gets its confirm: False when it could not be sent.
+
+        `ack` asks for an APS acknowledgement, as Smart Energy always does.
+        """
         if self._withheld(cluster_id, command, cluster_specific=cluster_specific):
             return False
         frame = zcl.Frame(
@@ -235,6 +239,7 @@ class ZclPort:
                 payload=frame.serialise(),
                 done=done,
                 aps_secured=cluster_id in NEEDS_LINK_KEY,
+                ack=ack,
             )
             is None
         )

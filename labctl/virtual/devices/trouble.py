@@ -111,8 +111,10 @@ class Trouble:
         return meters[0] if meters else Peer(TRUST_CENTRE, 1)
 
     async def _flood(self, burst: Burst) -> None:
+        # Without APS acknowledgements: awaiting 200 a second it would run out of the 256 counters,
+        # use the free ones over and over, and be taken for copies of itself.
         async for _ in self._beats(burst):
-            sent = self.port.fire(self._target(), METERING, zcl.Global.READ, _SUMMATION)
+            sent = self.port.fire(self._target(), METERING, zcl.Global.READ, _SUMMATION, ack=False)
             self.saw.tally["flood" if sent else "flood held back"] += 1
 
     async def _malform(self, burst: Malformed) -> None:
