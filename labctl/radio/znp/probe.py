@@ -15,9 +15,10 @@ from zigpy_znp.types.nvids import ExNvIds
 
 from labctl.config.inventory import Driver, FlowControl
 from labctl.events import Band
-from labctl.radio.ezsp.troubles import start_failed
 from labctl.radio.probe import NobodyAnswers, Probed, closing, is_network
 from labctl.radio.sticks import Line
+from labctl.radio.troubles import port_failed
+from labctl.radio.znp.firmware import APPLICATION_LINK_KEYS, INSTALL_CODE_KEYS
 from labctl.smart_energy.eui64 import Eui64
 
 _LOGGER = logging.getLogger(__name__)
@@ -28,9 +29,6 @@ _ANSWER_S = 12.0
 _FACTS_S = 30.0
 _MOST_SLOTS = 256
 _PRODUCTS = {0: "stock", 1: "Koenkk 3.x", 2: "Koenkk 3.0"}
-_SINGLE_KEYS = 3
-"""Application link keys that every Z-Stack has room for, whatever its build."""
-
 _OLD = (
     "no install codes and no link key of a device's own: it cannot be a Smart Energy hub. "
     "A CC2652 or newer can"
@@ -40,26 +38,27 @@ _Z302 = (
     "newer"
 )
 _LIMITS = (
-    "2.4 GHz alone; no RSSI, LQI alone",
-    f"{_SINGLE_KEYS} application link keys, 40 slots for keys from install codes",
+    "2.4 GHz alone; links are judged by LQI, there is no RSSI",
+    f"{APPLICATION_LINK_KEYS} application link keys, {INSTALL_CODE_KEYS} slots for keys of devices",
 )
 
 
 async def probe_znp(path: str, line: Line) -> Probed:
     """What the stick answers. Raises `NobodyAnswers`, and `RigError` when the port fails."""
-    znp = ZNP(_configuration(path, line))
+    znp = ZNP(configuration(path, line))
     try:
-        await _open(znp, path)
+        await open_driver(znp, path)
         try:
             async with asyncio.timeout(_FACTS_S):
                 return await _facts(znp, line)
         except (TimeoutError, OSError, InvalidCommandResponse) as error:
-            raise start_failed(error, path) from error
+            raise port_failed(error, path, protocol="ZNP") from error
     finally:
         await closing(znp.disconnect())
 
 
-def _configuration(path: str, line: Line) -> dict[str, Any]:
+def configuration(path: str, line: Line) -> dict[str, Any]:
+    """What the driver is told of a port."""
     flow = None if line.flow_control is FlowControl.NONE else line.flow_control.value
     configuration: dict[str, Any] = znp_config.CONFIG_SCHEMA(
         {
@@ -77,14 +76,15 @@ def _configuration(path: str, line: Line) -> dict[str, Any]:
     return configuration
 
 
-async def _open(znp: ZNP, path: str) -> None:
+async def open_driver(znp: ZNP, path: str) -> None:
+    """Open the port and find out what is there. Raises `NobodyAnswers`, `RigError`."""
     try:
         async with asyncio.timeout(_ANSWER_S):
             await znp.connect()
     except TimeoutError as error:
         raise NobodyAnswers("no answer to a ping") from error
     except OSError as error:
-        raise start_failed(error, path) from error
+        raise port_failed(error, path, protocol="ZNP") from error
     except (InvalidCommandResponse, CommandNotRecognized, ValueError) as error:
         raise NobodyAnswers(type(error).__name__) from error
 
