@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from labctl import __version__
+from labctl.capture.wireshark import write_wireshark_keys
 from labctl.clock import MICROSECONDS, Clock
 from labctl.config.resolved import DeviceUnderTest, LoadedRig
 from labctl.errors import ConfigurationError, InternalError, LabctlError, RigError
@@ -62,7 +63,6 @@ from labctl.rig.state_folder import StateFolder, key_store_path
 from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.identity import Identity
 from labctl.virtual.bench import VirtualBench
-from labctl.virtual.frames.tap import write_wireshark_keys
 
 _LOGGER = logging.getLogger(__name__)
 

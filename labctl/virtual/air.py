@@ -12,7 +12,7 @@ import random
 from collections.abc import Collection
 from typing import Protocol
 
-from labctl.virtual.frames.tap import TapWriter
+from labctl.capture.tap import FrameWriter
 from labctl.virtual.interference import Bursts, Disturber
 from labctl.virtual.medium import Medium
 from labctl.virtual.propagation import Position, Propagation
@@ -81,7 +81,7 @@ class Air:
 
     def capture_to(
         self,
-        writer: TapWriter,
+        writer: FrameWriter,
         *,
         beside: Radio | Collection[str] = (),
         at: Position | None = None,
@@ -96,7 +96,7 @@ class Air:
         self.captures.append(Sniffer(self, writer, names, at))
         self.capturing = True
 
-    def stop_capture(self, writer: TapWriter) -> None:
+    def stop_capture(self, writer: FrameWriter) -> None:
         """No more to this writer."""
         self.captures = [each for each in self.captures if each.writer is not writer]
         self.capturing = bool(self.captures)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from labctl.capture.rotation import CaptureFiles, Rotation, open_capture
 from labctl.errors import ConfigurationError
 from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.identity import Identity
@@ -19,7 +20,6 @@ from labctl.smart_energy.install_code import InstallCode
 from labctl.virtual.air import Air
 from labctl.virtual.devices import Behaviour, ReadSchedule, VirtualDevice
 from labctl.virtual.devices.bands import ONLY_2_4_GHZ, Bands
-from labctl.virtual.frames.tap import TapWriter
 from labctl.virtual.interference import Disturber
 from labctl.virtual.line import SerialStick
 from labctl.virtual.ncp import Flash, VirtualEzspNcp
@@ -92,7 +92,7 @@ class VirtualBench:
         self.devices: dict[str, VirtualDevice] = {}
         for device in devices:
             self.put(device)
-        self._capture: TapWriter | None = None
+        self._capture: CaptureFiles | None = None
         self.capture_failure: str | None = None
         """Why the capture is cut short, once the bench has stopped."""
 
@@ -162,19 +162,20 @@ class VirtualBench:
             if writer.failure is not None:
                 self.capture_failure = writer.failure.strerror or "it could not be written"
 
-    def capture_to(self, path: Path) -> None:
+    def capture_to(self, path: Path, rotation: Rotation | None = None) -> CaptureFiles:
         """Write every frame on the air to `path`, on all bands, as the sticks hear it.
 
         Raise `ConfigurationError` when the file cannot be written.
         """
         try:
-            self._capture = TapWriter(path, self._now_us)
+            self._capture = open_capture(path, self._now_us, rotation)
         except OSError as error:
             raise ConfigurationError(
                 f"the capture cannot be written: {error.strerror}", where=str(path)
             ) from error
         names = [stick.eui64 for stick in self._stand]
         self._air.capture_to(self._capture, beside=names, at=self._stand[0].position)
+        return self._capture
 
     def wireshark_keys(self) -> list[tuple[bytes, str]]:
         """Every key that opens the capture, with a label: network, install-code and link keys."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labctl.virtual.frames.tap import TapWriter
+from labctl.capture.tap import FrameWriter
 from labctl.virtual.propagation import Position, link_quality
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Sniffer:
     __slots__ = ("_air", "_at", "_beside", "writer")
 
     def __init__(
-        self, air: Air, writer: TapWriter, beside: frozenset[str], at: Position | None
+        self, air: Air, writer: FrameWriter, beside: frozenset[str], at: Position | None
     ) -> None:
         self._air = air
         self._beside = beside

@@ -13,10 +13,10 @@ import struct
 import pytest
 from node_pair import CLEAN, run
 
+from labctl.capture import TapWriter
 from labctl.virtual.air import Air, Radio
 from labctl.virtual.exchange import Outcome
 from labctl.virtual.frames import mac
-from labctl.virtual.frames.tap import TapWriter
 from labctl.virtual.phy import PHY_868, PHY_2450, phy_of
 from labctl.virtual.propagation import (
     NOISE_DBM,

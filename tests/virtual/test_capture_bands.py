@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from node_pair import CAD, LINK_KEY, NETWORK_KEY, Room, run, send
 
+from labctl.capture import TapWriter, wireshark_key_rows
 from labctl.smart_energy.eui64 import Eui64
-from labctl.virtual.frames.tap import TapWriter, wireshark_key_rows
 from labctl.virtual.node import Node, Status
 from labctl.virtual.phy import PHY_868, PHY_2450
 from labctl.virtual.propagation import Propagation

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from node_pair import CAD, LINK_KEY, NETWORK_KEY, SE, Room, run, send
 
+from labctl.capture import TapWriter, wireshark_key_rows, write_wireshark_keys
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.frames import zdp
-from labctl.virtual.frames.tap import TapWriter, wireshark_key_rows, write_wireshark_keys
 from labctl.virtual.node import SimpleDescriptor, Status
 from labctl.virtual.propagation import Propagation
 

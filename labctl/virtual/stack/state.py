@@ -175,7 +175,7 @@ class NodeState:
 def capture_keys(states: Iterable[NodeState]) -> list[tuple[bytes, str]]:
     """All keys of these nodes, with labels, each once: what Wireshark needs to read a capture.
 
-    For `labctl.virtual.frames.tap.write_wireshark_keys`, and for nothing that people see.
+    For `labctl.capture.write_wireshark_keys`, and for nothing that people see.
     """
     labels: dict[bytes, str] = {}
     for state in states:

@@ -1,4 +1,4 @@
-"""Captures: pcap with IEEE 802.15.4 TAP (link type 283), and the keys that Wireshark wants.
+"""pcap with IEEE 802.15.4 TAP (link type 283).
 
 A record is what a sniffer beside the coordinator would have written: the PSDU with its FCS, and
 around it channel, page, RSS and LQI as TLVs.
@@ -6,11 +6,10 @@ around it channel, page, RSS and LQI as TLVs.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from struct import Struct
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 LINKTYPE_IEEE802_15_4_TAP = 283
 
@@ -24,9 +23,36 @@ _TAP = Struct(
     "HHB3x"  # 10 LQI
 )
 
+FILE_OCTETS = _FILE.size
+"""Octets of a capture without a frame."""
+RECORD_OCTETS = _RECORD.size + _TAP.size
+"""Octets that a frame takes beside its own."""
+
+
+class FrameWriter(Protocol):
+    """What takes frames from the air: one file, or several in turn."""
+
+    @property
+    def failure(self) -> OSError | None:
+        """Why nothing more is written, if so. The air goes on; whoever closes the capture asks."""
+
+    def frame(
+        self, psdu: bytes, *, page: int, channel: int, rss_dbm: float, lqi: int, age_s: float = 0.0
+    ) -> None:
+        """One transmission that began `age_s` seconds ago. `psdu` includes its FCS."""
+
+    def flush(self) -> None:
+        """Hand over what is buffered."""
+
+    def close(self) -> None:
+        """End it. What could not be written is in `failure`."""
+
 
 class TapWriter:
-    """Writes one capture to a file, or to a stream. `now_us` gives UTC microseconds."""
+    """Writes one capture to a file, or to a stream. `now_us` gives UTC microseconds.
+
+    `records` and `octets` count what went in; the file's own header is of the latter.
+    """
 
     def __init__(self, target: Path | BinaryIO, now_us: Callable[[], int]) -> None:
         """Open `target` and write the file header. `OSError` when the file cannot be made."""
@@ -34,6 +60,7 @@ class TapWriter:
         self._stream: BinaryIO = stream
         self._now_us = now_us
         self.records = 0
+        self.octets = FILE_OCTETS
         self.failure: OSError | None = None
         stream.write(_FILE.pack(0xA1B2C3D4, 2, 4, 0, 0, 262144, LINKTYPE_IEEE802_15_4_TAP))
 
@@ -56,13 +83,18 @@ class TapWriter:
         try:
             self._stream.write(record + header + psdu)
         except OSError as error:
-            self.failure = error  # the air goes on; whoever closes the capture asks for this
+            self.failure = error
             return
         self.records += 1
+        self.octets += len(record) + length
 
     def flush(self) -> None:
         """Hand over what is buffered."""
-        self._stream.flush()
+        if self.failure is None:
+            try:
+                self._stream.flush()
+            except OSError as error:
+                self.failure = error
 
     def close(self) -> None:
         """Close the file, or the stream. What could not be written is in `failure`."""
@@ -70,16 +102,3 @@ class TapWriter:
             self._stream.close()
         except OSError as error:
             self.failure = self.failure or error
-
-
-def wireshark_key_rows(keys: Iterable[tuple[bytes, str]]) -> list[str]:
-    """Rows of Wireshark's `zigbee_pc_keys` table: key, byte order, label."""
-    return [f'"{key.hex(":").upper()}","Normal","{label}"' for key, label in keys]
-
-
-def write_wireshark_keys(path: Path, keys: Iterable[tuple[bytes, str]]) -> None:
-    """Write `zigbee_pc_keys` with mode 0600: the file opens everything in the capture."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        os.fchmod(descriptor, 0o600)  # also when the file was there before
-        file.writelines(row + "\n" for row in wireshark_key_rows(keys))
