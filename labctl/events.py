@@ -197,10 +197,14 @@ class RadioUp(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RadioLost(Event):
-    """The stick stopped answering: infrastructure, never the device's fault."""
+    """The stick stopped answering: infrastructure, never the device's fault.
+
+    `silent_us` is how long before that nothing had been heard of it.
+    """
 
     name: str
     cause: str
+    silent_us: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ The hub makes one of these when its radio runs, and tells it what happens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from labctl.errors import RigError
@@ -177,6 +177,11 @@ class BearerCare:
     def channel_changed(self, bearer: int, channel: Channel) -> None:
         """A bearer is on another channel."""
         self.agility.channel_changed(bearer, channel)
+
+    def radio_back(self, bearers: Sequence[int]) -> None:
+        """A lost radio is back, and its firmware forgot what it was told of these bearers."""
+        if self.sub_ghz is not None and self.sub_ghz.bearer in bearers:
+            self.sub_ghz.radio_back()
 
     @property
     def of_sub_ghz(self) -> SubGhz:

@@ -52,6 +52,10 @@ class Bearers:
         """The bearer that a device was last heard on; the first for one that never was."""
         return self._states[device.bearer or 0]
 
+    def returned(self, bearer: int, state: RadioState) -> None:
+        """Note that a lost radio is back, and how."""
+        self._states[bearer] = state
+
     def moved(self, bearer: int, channel: Channel) -> RadioState:
         """Note that a bearer is on another channel now."""
         state = replace(self._states[bearer], page=channel.page, channel=channel.number)

@@ -9,7 +9,7 @@ from typing import Final
 
 from labctl.clock import Clock
 from labctl.errors import ConfigurationError, DeliveryError, RigError
-from labctl.events import Band, EventBus, RadioLost, Severity
+from labctl.events import Band, EventBus, Severity
 from labctl.hub import binding, causes
 from labctl.hub import frames as zcl
 from labctl.hub.bearer_care import BearerCare
@@ -31,6 +31,7 @@ from labctl.hub.keys import Keys
 from labctl.hub.network_key import NetworkKeyUpdate
 from labctl.hub.pairings import Pairings
 from labctl.hub.publisher import Publisher
+from labctl.hub.radio_loss import RadioLosses
 from labctl.hub.reads import ReadBook
 from labctl.hub.reporter import Reporter
 from labctl.hub.settings import HubSettings, LoggedDevice, PairingRequest
@@ -145,7 +146,7 @@ class Hub(CoordinatorListener):
         )
         self._bearers: Bearers | None = None
         self._care: BearerCare | None = None
-        self._lost = False
+        self._losses: RadioLosses | None = None
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -277,6 +278,16 @@ class Hub(CoordinatorListener):
             described=lambda device: self._known.get(device.eui64),
         )
         self._bearers = bearers
+        self._losses = RadioLosses(
+            bearers=bearers,
+            log=self._log,
+            keys=self._keys,
+            trust_centre=self._trust_centre,
+            key_establishments=self._key_establishments,
+            bus=self._bus,
+            reporter=self._reporter,
+        )
+        self._losses.care = self._care
         self._care.start()
 
     def _certificates_of(self, radio: RadioState) -> Mapping[int, Identity]:
@@ -302,12 +313,15 @@ class Hub(CoordinatorListener):
 
     async def stop(self) -> None:
         """End joins and windows, and stop the radio. Safe to call twice."""
-        running, self._bearers = self._bearers is not None and not self._lost, None
+        running, self._bearers = self._bearers is not None, None
+        lost = "" if self._losses is None else self._losses.cause
         try:
             await self._chores.cancel()
             if self._care is not None:
                 self._care.close()
-            if running:
+            if running and lost:
+                self._trust_centre.radio_gone(lost)
+            elif running:
                 await self._wind_up(self._key_establishments.close())
                 await self._wind_up(self._trust_centre.close())
         finally:
@@ -488,13 +502,14 @@ class Hub(CoordinatorListener):
             self.care.channel_changed(bearer, channel)
 
     def connection_lost(self, cause: str, bearer: int = 0) -> None:
-        """The radio is gone: infrastructure, and the end of whatever was under way."""
-        if self._lost or self._bearers is None:
-            return
-        self._lost = True
-        name = self._bearers[bearer].name
-        self._bus.emit(RadioLost(at_us=self._clock.now_us(), name=name, cause=cause))
-        self._trust_centre.radio_lost(cause)
+        """A radio is gone: infrastructure, and the end of whatever was under way on it."""
+        if self._losses is not None and self._bearers is not None:
+            self._losses.went(cause, bearer, self._coordinator.silent_s(bearer))
+
+    async def connection_restored(self, states: Sequence[RadioState], bearer: int = 0) -> None:
+        """A lost radio is back. Raises `RigError` when what it is to be told does not arrive."""
+        if self._losses is not None and self._bearers is not None:
+            await self._losses.back(tuple(states), bearer)
 
     def _sender(self, packet: Incoming) -> Device | None:
         if packet.eui64 is None:

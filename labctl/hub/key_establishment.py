@@ -8,7 +8,7 @@ device has already spoken under the new one. The same holds for a Terminate that
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from zigpy.zcl.foundation import Status
 
@@ -131,6 +131,14 @@ class KeyEstablishments:
                 await self._keys.roll_back(device)
             await self._end(session)
         self._sessions.clear()
+
+    def radio_lost(self, devices: Iterable[Device]) -> None:
+        """Drop their exchanges and leave the keys: what reached the radio shows when it is back."""
+        for device in devices:
+            session = self._sessions.pop(device, None)
+            if session is not None:
+                session.prevent()
+                self._chores.run(self._end(session))
 
     # -- the hub begins ---------------------------------------------------------------------------
 

@@ -41,13 +41,21 @@ class Keys:
 
     # -- starting ---------------------------------------------------------------------------------
 
-    async def resume(self, *, swapped: bool = False) -> Resumption:
+    async def resume(self, *, swapped: bool = False, again: bool = False) -> Resumption:
         """Bring devices and NCP into agreement. Raises `RigError`.
 
+        `again`: the hub runs, and its radio was away. A key whose confirmation was under way has
+        yet to be proven, as for a hub that starts anew.
         `swapped`: this radio was not the trust centre when the keys were kept, so the devices use
         their hashes. An install-code key that a run left behind (it was killed inside a window) is
         erased: a device may join in its window only.
         """
+        if again:
+            self._partner_keys = None
+            for device in self._log:
+                if device.unconfirmed and device.key is KeyState.ESTABLISHED:
+                    device.key = KeyState.UNPROVEN
+                device.unconfirmed = False
         stored = await self._coordinator.link_keys()
         found = Resumption()
         for eui64 in stored:

@@ -70,6 +70,11 @@ class SubGhz:
     def start(self) -> None:
         """Look at the firmware's counting, and every minute at everybody's airtime."""
         self._chores.run(self._set_up())
+        self._chores.later(_SAMPLE_S, self._minute)
+
+    def radio_back(self) -> None:
+        """The firmware was reset: it has its own limits, and counted nothing."""
+        self._chores.run(self._set_up())
 
     async def _set_up(self) -> None:
         """Give the firmware the limits, if it counts at all."""
@@ -85,7 +90,6 @@ class SubGhz:
             self._firmware = True
             self.suspensions.changed(counted.state, counted.hub_airtime_us)
         self._reporter.note("airtime-counted", by="firmware" if self._firmware else "labctl")
-        self._chores.later(_SAMPLE_S, self._minute)
 
     def talkers(self) -> list[Device]:
         """The devices on this bearer that hold a link key and were heard in the last hour."""

@@ -13,7 +13,7 @@ discovery and first read are steps that come after that.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from labctl.events import (
@@ -350,7 +350,19 @@ class TrustCentre:
             if window_open:
                 await self._settle(device)
 
-    def radio_lost(self, cause: str) -> None:
+    def radio_lost(self, cause: str, devices: Iterable[Device]) -> None:
+        """The radio that these devices are on is away: their joins are over, windows go on."""
+        for device in devices:
+            self._end(device, JoinOutcome.FAILED, f"the radio was lost: {cause}")
+
+    async def reopen(self) -> None:
+        """A radio that was away has joining closed and no install-code keys. Raises `RigError`."""
+        for device in self._log:
+            if self.windows.of(device) is not None and device.key is KeyState.NONE:
+                await self._keys.install_code_key(device)
+        await self.windows.permit()
+
+    def radio_gone(self, cause: str) -> None:
         """Nothing more will come: end what is open, without touching the radio."""
         for device in self._log:
             window_open = self._stop_settling(device) or self.windows.drop(device)

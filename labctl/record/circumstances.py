@@ -19,6 +19,8 @@ NOTICE_US = 60_000_000
 def infrastructure(events: Iterable[EventRow], until_us: int) -> tuple[Interval, ...]:
     """When the rig could not serve: from each lost radio to its return, and noted outages.
 
+    A radio that was found to be lost may have been so for a while (``"silent_us"``).
+
     A note tells of an outage when its detail holds ``"infrastructure": true``; ``"duration_us"``
     says how long it had lasted when the note was made.
     """
@@ -27,7 +29,9 @@ def infrastructure(events: Iterable[EventRow], until_us: int) -> tuple[Interval,
     for event in events:
         radio = str(event.detail.get("radio", ""))
         if event.kind == "radio-lost":
-            lost.setdefault(radio, (event.at_us, str(event.detail.get("cause", ""))))
+            silent_us = event.detail.get("silent_us", 0)
+            since_us = event.at_us - (silent_us if isinstance(silent_us, int) else 0)
+            lost.setdefault(radio, (since_us, str(event.detail.get("cause", ""))))
         elif event.kind == "radio-up" and radio in lost:
             start_us, cause = lost.pop(radio)
             found.append(Interval(start_us, event.at_us, f"radio {radio} lost: {cause}"))

@@ -180,7 +180,8 @@ class Writer:
             event.at_us,
             "radio-lost",
             severity=ev.Severity.ERROR,
-            detail={"radio": event.name, "cause": event.cause},
+            detail={"radio": event.name, "cause": event.cause}
+            | ({"silent_us": event.silent_us} if event.silent_us else {}),
         )
 
     # -- devices and pairings ----------------------------------------------------------------

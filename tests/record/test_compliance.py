@@ -24,6 +24,7 @@ from synthetic_runs import (
 )
 
 from labctl import events as ev
+from labctl.record.circumstances import infrastructure
 from labctl.record.compliance import (
     RECOVERY_US,
     SETTLING_US,
@@ -35,7 +36,7 @@ from labctl.record.compliance import (
 )
 from labctl.record.queries import load_run
 from labctl.record.recorder import Recorder
-from labctl.record.rows import RunData
+from labctl.record.rows import EventRow, RunData
 
 
 def recorded(tmp_path: Path, *stories: Story) -> tuple[sqlite3.Connection, list[RunData]]:
@@ -336,3 +337,15 @@ def test_a_run_can_be_looked_at_while_it_goes_on(tmp_path: Path) -> None:
     electricity = next(s for s in later.schedules if s.name == "electricity")
     assert electricity.result.gaps[-1].missed >= 59
     assert dataclasses.replace(now.run) == later.run
+
+
+def test_an_outage_begins_when_the_radio_was_last_heard() -> None:
+    def event(at_us: int, kind: str, **detail: object) -> EventRow:
+        return EventRow(at_us=at_us, kind=kind, device_id=None, severity="error", detail=detail)
+
+    events = [
+        event(40_000_000, "radio-lost", radio="main", cause="hung", silent_us=25_000_000),
+        event(90_000_000, "radio-up", radio="main"),
+    ]
+    (outage,) = infrastructure(events, 100_000_000)
+    assert (outage.start_us, outage.end_us) == (15_000_000, 90_000_000)
