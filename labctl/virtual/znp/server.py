@@ -47,7 +47,7 @@ class VirtualZnpNcp(SerialStick):
         self._position = position
         self._identity = firmware
         self._deframer = Deframer()
-        self._powered = self._hung = False
+        self._powered = self._hung = self._reset_due = False
         self._znp: Znp | None = None
         self._boot: asyncio.TimerHandle | None = None
         self._early: list[MtFrame] = []
@@ -123,8 +123,11 @@ class VirtualZnpNcp(SerialStick):
     def _take(self, frame: MtFrame) -> None:
         if self._boot is not None:
             self._early.append(frame)
-        else:
-            self.firmware.receive(frame)
+            return
+        self.firmware.receive(frame)
+        if self._reset_due:
+            self._reset_due = False
+            self.crash()
 
     def _emit(self, frame: MtFrame) -> None:
         if self.host is not None:
@@ -134,7 +137,7 @@ class VirtualZnpNcp(SerialStick):
 
     def _reset(self) -> None:
         """The firmware restarts its processor, after what it is doing."""
-        asyncio.get_running_loop().call_soon(self.crash)
+        self._reset_due = True
 
     def crash(self) -> None:
         """The processor restarts: the host gets a reset indication."""
