@@ -217,6 +217,9 @@ class Hub(Strict):
     key_store: Text | None = None
     """File that keeps the device log with its keys, from this file's folder. Default:
     `.labctl/RIG/keys.json` beside the inventory."""
+    reconnect: Annotated[Duration, Within("0s", "30d")] = timedelta(minutes=10)
+    """How long a radio that is lost in the middle of a run is waited for; `0s`: the run ends at
+    once."""
     key_engine: Annotated[KeyEngine, choice(KeyEngine)] = KeyEngine.AUTO
     """Where key establishment is calculated: `auto` (in the radio, when its firmware can), `host`
     or `radio`."""
