@@ -28,8 +28,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         "capture",
     },
     "bench": {"rig", "record", "config", "leases", "capture"},
+    "lab": {"smart_energy", "config", "leases", "radio", "rig", "record"},
     "report": {"record"},
-    "cli": {"bench", "report", "config", "record"},
+    "cli": {"bench", "lab", "report", "config", "record"},
 }
 
 NAMED_EXCEPTIONS = {

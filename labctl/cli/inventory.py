@@ -88,6 +88,58 @@ def list_(output: Output, file: Path | None) -> None:
     output.emit(data, text=lambda: _listing(loaded))
 
 
+@inventory.command(
+    epilog=examples(
+        "labctl inventory suggest",
+        "labctl inventory suggest --write",
+        "labctl inventory suggest socket://192.0.2.1:6638 --write",
+    )
+)
+@click.argument("ports", nargs=-1, metavar="[PORT]...")
+@click.option(
+    "--inventory",
+    "file",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="The inventory. Default: LABCTL_INVENTORY, or inventory.yaml here or above.",
+)
+@click.option("--write", is_flag=True, help="Add them to the inventory; comments stay.")
+@click.option("--no-probe", is_flag=True, help="Open no port: go by the names of the sticks.")
+@output_options("labctl.inventory.suggest/1")
+def suggest(
+    output: Output, ports: tuple[str, ...], file: Path | None, write: bool, no_probe: bool
+) -> None:
+    """Write entries for the sticks that are plugged in and in no inventory yet.
+
+    PORT is a device path or socket://HOST:PORT; without one, all that look like sticks. Free sticks
+    are asked what they are. What comes out is YAML to put under `radios:`.
+    """
+    import asyncio
+
+    from labctl.config.loading import load_inventory
+    from labctl.lab.suggest import add_to, stanza, suggestions
+    from labctl.lab.survey import survey
+
+    path = locate_inventory(file).path
+    radios = load_inventory(path).radios if path.exists() else {}
+    rows = asyncio.run(survey(radios, named=ports, asking=not no_probe))
+    entries = suggestions(rows, radios)
+    if write and entries:
+        add_to(path, entries)
+    output.emit(
+        {
+            "path": str(path),
+            "written": write and bool(entries),
+            "radios": [{"name": entry.name, "yaml": entry.text("")} for entry in entries],
+        },
+        text=stanza(entries) if entries else "",
+    )
+    if not entries:
+        output.message("no stick that is not in the inventory; `labctl radios` shows all ports")
+    elif write:
+        output.message(f"added to {path}")
+
+
 def _listing(inventory: Inventory) -> str:
     rows: list[tuple[str, ...]] = [
         ("radio", name, radio.driver.value, str(radio.eui64 or ""), radio.place)
