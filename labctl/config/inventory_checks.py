@@ -9,6 +9,7 @@ from labctl.config.document import Document, Place
 from labctl.config.inventory import LAB_CA, Certificate, Driver, Inventory
 from labctl.config.problems import Problem
 from labctl.config.secrets import AnySource, FromFile, SecretReader, UnreadableSecret
+from labctl.config.znp_checks import znp_inventory_problems
 from labctl.events import Band
 from labctl.secret import Secret
 from labctl.smart_energy.certificates import CERTIFICATE_OCTETS, CertificateError
@@ -27,7 +28,11 @@ def check_inventory(
 
     Without a `reader`, references to secrets are not followed; codes in place are still checked.
     """
-    problems = [*_clashing_addresses(inventory, document), *_bands(inventory, document)]
+    problems = [
+        *_clashing_addresses(inventory, document),
+        *_bands(inventory, document),
+        *znp_inventory_problems(inventory, document),
+    ]
     for name, device in inventory.devices.items():
         if device.install_code is not None and (
             reader is not None or isinstance(device.install_code, Secret)

@@ -26,6 +26,7 @@ from labctl.config.resolved import (
 from labctl.config.rig_file import DeviceRole, ElectricityMeter, Meter, Rig
 from labctl.config.schedules import HUB_ENDPOINT, resolve_reads
 from labctl.config.secrets import SecretReader
+from labctl.config.znp_checks import znp_problems
 from labctl.smart_energy.access import AccessTable
 from labctl.smart_energy.airtime import Limits
 from labctl.smart_energy.eui64 import Eui64
@@ -35,7 +36,6 @@ from labctl.smart_energy.ota_image import OtaImage
 MOST_ELECTRICITY_METERS = 4
 MOST_GAS_METERS = 1
 _PATHS = "paths start at the folder of the rig file"
-_NOT_YET = "not supported yet by this version of labctl"
 
 
 @dataclass(slots=True)
@@ -96,18 +96,14 @@ class RigCheck:
             )
             return
         self.radio = radio
-        if radio.driver is Driver.ZNP:
-            self._error(
-                ("hub", "radio"),
-                f"the radio {quote(name)} is a ZNP stick: {_NOT_YET}",
-                "use a radio with 'driver: ezsp'",
-            )
 
     def _bearers(self) -> None:
         check = BearerCheck(self.rig, self.document, self.inventory, self.inventory_document)
         check.run()
         self.problems += check.problems
         self.phys, self.duty_limits = check.phys, check.duty_limits
+        if self.radio is not None and self.radio.driver is Driver.ZNP:
+            self.problems += znp_problems(self.rig, self.document, check.phys)
         second = self.inventory.radios.get(check.second_name or "")
         if check.second_name is None or second is None:
             return

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
-from labctl.config.inventory import VIRTUAL_PATH, FlowControl, Radio
+from labctl.config.inventory import VIRTUAL_PATH, Driver, FlowControl, Radio
 from labctl.config.resolved import LoadedRig
+from labctl.errors import LabctlError
 from labctl.radio.coordinator import Coordinator
 from labctl.radio.ezsp import EzspCoordinator, EzspPort
 from labctl.radio.fence import Fence
+from labctl.radio.lasting import LastingCoordinator
 from labctl.radio.ports import resolve
 from labctl.radio.side_by_side import SideBySide
+from labctl.radio.znp import ZnpCoordinator, ZnpPort
 
 
 def coordinator(
@@ -18,21 +23,31 @@ def coordinator(
     random_octets: Callable[[int], bytes],
     virtual_paths: Sequence[str] | None = None,
     fence_of: Callable[[str], Fence | None] = lambda _: None,
+    *,
+    gave_up: Callable[[LabctlError], None],
 ) -> Coordinator:
-    """The driver, or both. `virtual_paths` are where virtual sticks listen, in the rig's order.
+    """The driver, or both, each outliving its stick for as long as the rig file says.
 
-    `fence_of` gives, for a radio's name, what its driver asks before every write to it.
+    `virtual_paths` are where virtual sticks listen, in the rig's order. `fence_of` gives, for a
+    radio's name, what its driver asks before every write to it. `gave_up` is called when a lost
+    radio does not come back.
     """
     radios = [(loaded.radio_name, loaded.radio)]
     if loaded.second is not None:
         radios.append((loaded.second.radio_name, loaded.second.radio))
     drivers = [
-        _driver(
-            name,
-            radio,
-            random_octets,
-            virtual_paths[number] if virtual_paths else None,
-            fence_of(name),
+        LastingCoordinator(
+            partial(
+                _driver,
+                name,
+                radio,
+                random_octets,
+                virtual_paths[number] if virtual_paths else None,
+                fence_of(name),
+            ),
+            name=name,
+            for_s=loaded.rig.hub.reconnect.total_seconds(),
+            gave_up=gave_up,
         )
         for number, (name, radio) in enumerate(radios)
     ]
@@ -46,16 +61,16 @@ def _driver(
     virtual_path: str | None,
     fence: Fence | None,
 ) -> Coordinator:
-    return EzspCoordinator(
-        EzspPort(
-            name=name,
-            path=virtual_path or resolve(name, radio),
-            baudrate=radio.baudrate,
-            flow_control=None if radio.flow_control is FlowControl.NONE else radio.flow_control,
-            eui64=radio.eui64,
-            serial_number=radio.usb.serial_number if radio.usb else None,
-            shown_path=VIRTUAL_PATH if virtual_path else None,
-            fence=fence,
-        ),
-        random_octets,
-    )
+    port: dict[str, Any] = {
+        "name": name,
+        "path": virtual_path or resolve(name, radio),
+        "baudrate": radio.baudrate,
+        "flow_control": None if radio.flow_control is FlowControl.NONE else radio.flow_control,
+        "eui64": radio.eui64,
+        "serial_number": radio.usb.serial_number if radio.usb else None,
+        "shown_path": VIRTUAL_PATH if virtual_path else None,
+        "fence": fence,
+    }
+    if radio.driver is Driver.ZNP:
+        return ZnpCoordinator(ZnpPort(**port), random_octets)
+    return EzspCoordinator(EzspPort(**port), random_octets)

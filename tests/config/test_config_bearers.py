@@ -250,6 +250,7 @@ def test_shipped_rigs_are_what_they_say() -> None:
         "virtual-dual-band": tuple(Band),
         "virtual-stone-house": tuple(Band),
         "virtual-two-coordinators": tuple(Band),
+        "virtual-znp": (Band.GHZ_2_4,),
     }
     assert [name for name, loaded in found.items() if loaded.second] == ["virtual-two-coordinators"]
     assert all(loaded.warnings == () for loaded in found.values())

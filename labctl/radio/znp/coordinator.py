@@ -133,6 +133,7 @@ class ZnpCoordinator(Coordinator):
         self._endpoints: tuple[EndpointDescriptor, ...] = ()
         self._profiles: dict[int, int] = {}
         self._channel = Channel(0, 11)
+        self._power_dbm = 0
         self._addresses = AddressBook()
         self._parents: dict[Eui64, int] = {}
         self._open_until_s = 0.0
@@ -219,6 +220,11 @@ class ZnpCoordinator(Coordinator):
                 f"the network is at {self._channel}, where it moved to; the rig file says "
                 f"{phy.channel}"
             )
+        if self._power_dbm != phy.tx_power_dbm:
+            remarks.append(
+                f"it transmits with {self._power_dbm} dBm: {phy.tx_power_dbm} dBm takes a stick "
+                "with a power amplifier"
+            )
         foreign = await keys.application_keys()
         if foreign:
             remarks.append(
@@ -237,7 +243,7 @@ class ZnpCoordinator(Coordinator):
             pan_id=network.pan_id,
             extended_pan_id=network.extended_pan_id,
             resumed=resumed,
-            tx_power_dbm=phy.tx_power_dbm,
+            tx_power_dbm=self._power_dbm,
             serial_number=self._port.serial_number,
             manufacturer="Texas Instruments",
             model="CC13x2/CC26x2",
@@ -268,7 +274,8 @@ class ZnpCoordinator(Coordinator):
         """What a reset forgets: power, endpoints, how fragments go, policies, what we hear of."""
         assert self._settings is not None
         assert self._policies is not None
-        await set_power(connection, self._settings.phys[0], self._port.name)
+        wanted_dbm = self._settings.phys[0].tx_power_dbm
+        self._power_dbm = await set_power(connection, wanted_dbm, self._port.name)
         for endpoint in self._endpoints:
             await connection.do(
                 f"endpoint {endpoint.endpoint}",

@@ -20,6 +20,8 @@ INSTALL_CODE_KEYS = 40
 """Slots for keys of devices in all public builds: what a device log on a ZNP stick can have."""
 
 TRANSMIT_POWER_DBM = range(-20, 21)
+UNAIDED_DBM = 5
+"""The most of a stick without a power amplifier."""
 
 _TRANSPORT = 2
 _MENDED_JOINS = 20210708

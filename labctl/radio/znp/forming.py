@@ -17,9 +17,10 @@ import zigpy_znp.types as t
 from zigpy_znp.types.nvids import OsalNvIds
 
 from labctl.errors import RigError
-from labctl.radio.coordinator import NetworkSettings, OtherRadioError, PhySettings
+from labctl.radio.coordinator import NetworkSettings, OtherRadioError
+from labctl.radio.znp import mt
 from labctl.radio.znp.connection import Connection, Refused
-from labctl.radio.znp.firmware import TRANSMIT_POWER_DBM, channels
+from labctl.radio.znp.firmware import TRANSMIT_POWER_DBM, UNAIDED_DBM, channels
 from labctl.radio.znp.memory import Memory
 from labctl.radio.znp.tables import EXTADDR, MARK, STARTUP_OPTION, Mark
 from labctl.smart_energy.channels import Channel
@@ -216,19 +217,20 @@ def _described(network: Network | None) -> str:
     return f"{Channel(0, network.channel)} with PAN id 0x{network.pan_id:04x}"
 
 
-async def set_power(connection: Connection, phy: PhySettings, radio: str) -> None:
-    """In RAM. Raises `RigError` when the stick does not take it."""
-    try:
-        if phy.tx_power_dbm not in TRANSMIT_POWER_DBM:
-            raise Refused("power", 0xE8)
-        power = c.SYS.SetTxPower.Req(TXPower=t.int8s(phy.tx_power_dbm))
-        answer = await connection.do("power", power)
-        if int(answer.StatusOrPower) != 0:
-            raise Refused("power", int(answer.StatusOrPower) & 0xFF)
-    except Refused as refused:
-        raise RigError(
-            f"the stick does not transmit with {phy.tx_power_dbm} dBm ({refused.status})",
-            where=radio,
-            mend=f"hub.tx_power_dbm is {TRANSMIT_POWER_DBM[0]} to {TRANSMIT_POWER_DBM[-1]} on "
-            "ZNP sticks, and to 5 on those without an amplifier",
-        ) from refused
+async def set_power(connection: Connection, wanted_dbm: int, radio: str) -> int:
+    """In RAM. Returns what it is: sticks without an amplifier take up to 5 dBm.
+
+    Raises `RigError` when the stick takes nothing.
+    """
+    for dbm in (wanted_dbm, min(wanted_dbm, UNAIDED_DBM)):
+        if dbm in TRANSMIT_POWER_DBM:
+            request = c.SYS.SetTxPower.Req(TXPower=t.int8s(dbm))
+            answer = await connection.do("setting the power", request)
+            if int(answer.StatusOrPower) == mt.SUCCESS:
+                return dbm
+    raise RigError(
+        f"the stick does not transmit with {wanted_dbm} dBm",
+        where=radio,
+        mend=f"hub.tx_power_dbm is {TRANSMIT_POWER_DBM[0]} to {TRANSMIT_POWER_DBM[-1]} on ZNP "
+        f"sticks, and up to {UNAIDED_DBM} on those without an amplifier",
+    )
