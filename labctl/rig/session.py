@@ -35,7 +35,6 @@ from labctl.events import (
     EventBus,
     Note,
     PairingMethod,
-    RadioLost,
     RunEnded,
     RunStarted,
     Severity,
@@ -335,7 +334,13 @@ async def _put_together(opening: _Opening, stack: AsyncExitStack) -> RigSession:
         settings = replace(settings, network=replace(settings.network, form_anew=True))
     hub = Hub(
         settings,
-        coordinator(loaded, random_octets, paths, opening.hold.fence),
+        coordinator(
+            loaded,
+            random_octets,
+            paths,
+            opening.hold.fence,
+            gave_up=partial(_break, opening.broken),
+        ),
         bus,
         clock,
         meters=meters(loaded, origin_s=origin_s, journal=journal.load(), seed=seed),
@@ -343,7 +348,6 @@ async def _put_together(opening: _Opening, stack: AsyncExitStack) -> RigSession:
         random_octets=random_octets,
         vault=KeyStore(key_store_of(loaded), opening.hold.check_rig),
     )
-    bus.subscribe(lambda event: _break_on_loss(opening.broken, event))
     await hub.start()
     stack.push_async_callback(_watched(journal, bus, clock, hub.publisher.meters_changed))
     stack.push_async_callback(hub.stop)
@@ -487,20 +491,11 @@ def _unhandled(
     """An error that nobody caught ends the run: what is recorded after it could be wrong."""
     loop.default_exception_handler(context)
     error = context.get("exception")
+    if isinstance(error, LabctlError):  # a disk that is full, a file that cannot be written
+        _break(broken, error)
+        return
     cause = context["message"] if error is None else f"{type(error).__name__}: {error}"
     _break(broken, InternalError(f"a bug in labctl: {cause}"))
-
-
-def _break_on_loss(broken: asyncio.Future[LabctlError], event: Event) -> None:
-    if isinstance(event, RadioLost):
-        _break(
-            broken,
-            RigError(
-                f"the radio was lost: {event.cause}",
-                where=event.name,
-                mend="plug the stick in again, and start another run",
-            ),
-        )
 
 
 def _break(broken: asyncio.Future[LabctlError], error: LabctlError) -> None:

@@ -145,9 +145,18 @@ class VirtualBench:
         for device in self.devices.values():
             device.power_on()
 
+    @property
+    def sticks(self) -> tuple[SerialStick, ...]:
+        """The sticks, in the rig's order: to pull, to plug in again, to hang."""
+        return tuple(self._sticks)
+
     async def unplug(self, stick: int = 0) -> None:
         """Pull a stick out: its power and its port are gone at once."""
-        await self._sticks[stick].close()
+        await self._sticks[stick].pull()
+
+    async def plug(self, stick: int = 0) -> None:
+        """Plug a stick in again, where it was."""
+        await self._sticks[stick].plug()
 
     async def stop(self) -> None:
         """Switch everything off; flash memories are written."""

@@ -245,6 +245,18 @@ class SerialStick(ABC):
         for link in links:
             self.open_pty(link)
 
+    @abstractmethod
+    def hang(self) -> None:
+        """The processor stands still, its port there: nothing is heard, answered or sent."""
+
+    @abstractmethod
+    def restart(self) -> None:
+        """A hung processor's watchdog ends it, late: it starts over, and says so to the host."""
+
+    @abstractmethod
+    def crash(self) -> None:
+        """The processor restarts on its own, and says so to the host."""
+
     def garbage(self, octets: bytes) -> None:
         """Octets that no firmware sent, to the host: a bad cable, a wrong baud rate."""
         if self.host is not None:
