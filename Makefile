@@ -31,8 +31,8 @@ $(DEV): $(RUN) requirements/test.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/test.txt
 	@touch $@
 
-bench: $(RUN)  ## pair a virtual IHD and CAD, serve them for 24 h of rig time, report
-	@$(BIN)/labctl bench rigs/virtual.yaml
+bench: $(RUN)  ## pair eight virtual devices on both bands, serve them for 24 h of rig time, report
+	@$(BIN)/labctl bench rigs/virtual-dual-band.yaml
 
 test: lint types pytest  ## all tests, lint and types
 
