@@ -1,0 +1,130 @@
+"""A whole run whose radio is lost in the middle: what the record says, and of whom."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from virtual_rigs import Change, loaded_rig
+
+from labctl.errors import ExitCode, RigError
+from labctl.events import RadioLost, RadioUp, Verdict
+from labctl.record.compliance import GapCause
+from labctl.record.queries import load_run
+from labctl.rig.loop import run
+from labctl.rig.session import RigSession, open_rig
+
+MINUTE = 60.0
+
+
+def as_shipped(inventory: dict[str, Any], rig: dict[str, Any]) -> None:
+    """No change."""
+
+
+def with_rig(
+    folder: Path,
+    scenario: Callable[[RigSession], Coroutine[Any, Any, None]],
+    change: Change = as_shipped,
+) -> RigSession:
+    loaded = loaded_rig(folder, change)
+
+    async def main() -> RigSession:
+        async with open_rig(loaded, kind="bench", database=folder / "labctl.db") as session:
+            await session.pair_all()
+            session.power_on()
+            await scenario(session)
+        return session
+
+    return run(loaded, main())
+
+
+@pytest.mark.parametrize("fault", ["unplug", "hang", "reset"])
+def test_a_run_survives_and_the_gap_is_the_rigs(tmp_path: Path, fault: str) -> None:
+    async def scenario(session: RigSession) -> None:
+        assert session.bench is not None
+        (stick,) = session.bench.sticks
+        await asyncio.sleep(20 * MINUTE)
+        joins = joined(tmp_path)
+        if fault == "unplug":
+            await stick.pull()
+            await asyncio.sleep(2 * MINUTE)
+            await stick.plug()
+        elif fault == "hang":
+            stick.hang()
+            await asyncio.sleep(2 * MINUTE)
+            stick.restart()
+        else:
+            stick.crash()
+        await asyncio.sleep(40 * MINUTE)
+        assert not session.broken.done()
+        assert joined(tmp_path) == joins, "nobody had to be paired again"
+
+    session = with_rig(tmp_path, scenario)
+    with sqlite3.connect(tmp_path / "labctl.db") as db:
+        data = load_run(db, session.run_id)
+    assert session.assessment is not None
+    assert session.assessment.verdict is not Verdict.FAIL
+    assert session.assessment.verdict is not Verdict.INFRASTRUCTURE_ERROR
+    (outage,) = data.infrastructure
+    assert outage.end_us - outage.start_us < 150e6
+    for schedule in data.schedules:
+        gaps = schedule.result.gaps
+        assert all(gap.cause is GapCause.INFRASTRUCTURE for gap in gaps), gaps
+        assert schedule.result.missed_counting == 0
+
+
+def joined(folder: Path) -> int:
+    with sqlite3.connect(folder / "labctl.db") as db:
+        (count,) = db.execute("SELECT count(*) FROM joins WHERE kind = 'join'").fetchone()
+    return int(count)
+
+
+def test_without_a_time_to_wait_the_run_ends_at_once(tmp_path: Path) -> None:
+    def at_once(inventory: dict[str, Any], rig: dict[str, Any]) -> None:
+        rig["hub"]["reconnect"] = "0s"
+
+    async def scenario(session: RigSession) -> None:
+        await asyncio.sleep(MINUTE)
+        assert session.bench is not None
+        await session.bench.unplug()
+        cause = await asyncio.wait_for(session.broken, 5)
+        assert isinstance(cause, RigError)
+        assert cause.exit_code is ExitCode.RIG_UNAVAILABLE
+
+    session = with_rig(tmp_path, scenario, at_once)
+    assert session.assessment is not None
+    assert session.assessment.verdict is Verdict.INFRASTRUCTURE_ERROR
+
+
+def test_a_radio_that_is_lost_while_a_device_joins_lets_it_in_later(tmp_path: Path) -> None:
+    async def scenario(session: RigSession) -> None:
+        assert session.bench is not None
+        for _ in range(4):
+            await asyncio.sleep(3)
+            await session.bench.unplug()
+            await asyncio.sleep(20)
+            await session.bench.plug()
+        await asyncio.sleep(30 * MINUTE)
+        assert all(session.hub.authorised(device.eui64) for device in session.loaded.devices)
+
+    with_rig(tmp_path, scenario)
+
+
+def test_each_loss_has_its_return(tmp_path: Path) -> None:
+    told: list[object] = []
+
+    async def scenario(session: RigSession) -> None:
+        session.bus.subscribe(told.append)
+        assert session.bench is not None
+        await asyncio.sleep(MINUTE)
+        for _ in range(10):
+            session.bench.sticks[0].crash()
+            await asyncio.sleep(MINUTE)
+
+    with_rig(tmp_path, scenario)
+    order = [type(event) for event in told if isinstance(event, RadioLost | RadioUp)]
+    assert order == [RadioLost, RadioUp] * 10
