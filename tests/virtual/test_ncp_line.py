@@ -203,7 +203,7 @@ def test_the_command_serves_until_it_is_stopped_and_keeps_its_state(tmp_path: Pa
         (["--listen", "nonsense"], "HOST:PORT"),
         (["--listen", "127.0.0.1:99999"], "HOST:PORT"),
         (["--eui64", "zz", "--pty"], "EUI-64"),
-        (["--listen", "127.0.0.1:0", "--protocol", "znp"], "znp"),
+        (["--listen", "127.0.0.1:0", "--protocol", "zigate"], "znp"),
     ],
 )
 def test_wrong_options_are_usage_errors(words: list[str], complaint: str) -> None:

@@ -7,6 +7,9 @@ import importlib
 import json
 import logging
 import random
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,19 @@ from ncp_support import fast
 from zigpy.exceptions import NetworkNotFormed
 from zigpy.zdo.types import SimpleDescriptor
 from zigpy_znp.zigbee.application import ControllerApplication
-from znp_support import CAD, DEFAULT_KEY, KEY, SE, SECOND_KEY, STICK, Device, clean_air, stick
+from znp_support import (
+    CAD,
+    DEFAULT_KEY,
+    KEY,
+    SE,
+    SECOND_KEY,
+    STICK,
+    Device,
+    clean_air,
+    connected,
+    octets,
+    stick,
+)
 
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual import clock
@@ -342,6 +357,29 @@ def test_a_pty_on_the_real_clock(tmp_path: Path) -> None:
             await ncp.close()
 
     asyncio.run(main())
+
+
+def test_the_command_serves_until_it_is_stopped_and_keeps_its_state(tmp_path: Path) -> None:
+    state = tmp_path / "stick.json"
+    command = [sys.executable, "-m", "labctl.cli.main", "virtual", "ncp", "--protocol", "znp"]
+    words = ["--listen", "127.0.0.1:0", "--state", str(state), "--eui64", STICK]
+    process = subprocess.Popen([*command, *words], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        path = process.stdout.readline().strip()
+
+        async def talk() -> bytes:
+            async with connected(int(path.rpartition(":")[2])) as host:
+                return await host.ask(0x2104)
+
+        assert asyncio.run(talk()) == octets(STICK)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+    finally:
+        process.kill()
+        process.stdout.close()
+    assert json.loads(state.read_text())["eui64"] == STICK
+    assert state.stat().st_mode & 0o777 == 0o600
 
 
 # -- python -m zigpy_znp.tools.* -----------------------------------------------------------------
