@@ -166,10 +166,13 @@ class GasMeter:
                     await asyncio.sleep(t.mirror_search_s)
                     await self.silence.over()
             due = loop.time() + t.wake_s
-            if await self._push(self.mirror):
+            reached = await self._push(self.mirror)
+            if self.silence.is_on:
+                continue  # it is pushed again when the meter may talk
+            if reached:
                 failures = 0
                 await self._look_for_another_channel()
-            elif not self.silence.is_on:
+            else:
                 failures += 1
                 if failures >= _FAILED_PUSHES:
                     raise NetworkLost("the mirror is not reached")
@@ -179,8 +182,6 @@ class GasMeter:
     async def _look_for_another_channel(self) -> None:
         """Asleep it would not hear where the hub goes, so it reads ChannelChange at each wake-up,
         and moves once the hub has had time to; a look whether the hub is there ends the move."""
-        if self.silence.is_on:
-            return
         channel = await self.sub_ghz.announced()
         if channel is None:
             return

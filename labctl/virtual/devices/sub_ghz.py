@@ -73,10 +73,10 @@ class SubGhzClient:
         if self.behaviour.answers_suspension:
             answer = frame.default_response(zcl.Status.SUCCESS)
             self.port.reply(peer, SUB_GHZ, answer, aps_secured=True, whatever=True)
-        if self.behaviour.ignores_suspension:
-            self.saw.note(What.PROVOKED, f"goes on talking, though suspended for {minutes} min")
-        else:
+        if not self.behaviour.ignores_suspension:
             self.silence.told(minutes)
+        elif minutes:
+            self.saw.note(What.PROVOKED, f"goes on talking, though suspended for {minutes} min")
 
     async def announced(self) -> Channel | None:
         """Where the hub is about to go: ChannelChange. None for nowhere, and when it is not known.
