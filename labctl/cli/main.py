@@ -32,6 +32,7 @@ COMMANDS = {
         "labctl.cli.inventory:inventory", "Check and list radios and devices."
     ),
     "radios": LazyCommand("labctl.cli.radios:radios", "Find sticks, and ask the free ones."),
+    "doctor": LazyCommand("labctl.cli.doctor:doctor", "What ails this computer, or a rig."),
     "report": LazyCommand("labctl.cli.record:report", "Write the report of a rig or a run."),
     "links": LazyCommand(
         "labctl.cli.links:links", "How well devices and hub hear each other, by band."
