@@ -142,6 +142,23 @@ def test_a_hung_processor_and_a_crash() -> None:
     fast(main)
 
 
+def test_a_stick_is_pulled_and_plugged_in_again() -> None:
+    async def main() -> None:
+        async with stick() as (ncp, port):
+            async with connected(port) as host:
+                await host.form()
+            await ncp.pull()
+            with pytest.raises(OSError, match=r".+"):
+                await asyncio.open_connection("127.0.0.1", port)
+            await ncp.plug()
+            async with connected(port) as host:
+                assert await host.notice(RESET)
+                await host.resume()
+                assert (await host.ask(0x2700))[12] == 9
+
+    fast(main)
+
+
 # -- starting ------------------------------------------------------------------------------------
 
 

@@ -78,7 +78,7 @@ class VirtualZnpNcp(SerialStick):
         self._powered, self._hung = True, False
         self._deframer.reset()
         if self._znp is not None:
-            self._znp.boot()
+            self.crash()  # it starts over, and says so to whoever is there by then
         else:
             self._znp = Znp(
                 eui64=self._eui64,
