@@ -6,15 +6,13 @@ import asyncio
 import logging
 import os
 import struct
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-import zigpy.exceptions
 import zigpy_znp.commands as c
 import zigpy_znp.types as t
-from zigpy_znp.exceptions import CommandNotRecognized, InvalidCommandResponse, SecurityError
 
 from labctl.errors import DeliveryError, RigError
 from labctl.events import Band
@@ -29,16 +27,16 @@ from labctl.radio.coordinator import (
     RadioState,
 )
 from labctl.radio.fence import Fence
-from labctl.radio.troubles import gone, port_failed, why_lost
+from labctl.radio.troubles import gone, why_lost
 from labctl.radio.znp import mt
 from labctl.radio.znp.addresses import AddressBook
+from labctl.radio.znp.channels import Channels
 from labctl.radio.znp.connection import (
     Connection,
     NotBuiltIn,
     Refused,
     driver_configuration,
 )
-from labctl.radio.znp.fetching import fetch
 from labctl.radio.znp.firmware import APPLICATION_LINK_KEYS, Firmware, identify
 from labctl.radio.znp.forming import (
     FORM_ANEW,
@@ -52,9 +50,10 @@ from labctl.radio.znp.joins import join_seen
 from labctl.radio.znp.link_keys import LinkKeys
 from labctl.radio.znp.memory import Memory
 from labctl.radio.znp.policies import Policies
-from labctl.radio.znp.scanning import energy_dbm
+from labctl.radio.znp.receiving import OWN_NWK, Inbox, nwk_in_the_stick
 from labctl.radio.znp.sending import Sender
 from labctl.radio.znp.tables import ACTIVE_KEY
+from labctl.radio.znp.troubles import driver_errors, start_failed
 from labctl.secret import Secret
 from labctl.smart_energy.channels import Channel
 from labctl.smart_energy.eui64 import Eui64
@@ -63,31 +62,9 @@ _LOGGER = logging.getLogger(__name__)
 
 _WATCHDOG_S = 30.0
 _ALL_ROUTERS, _ALL_DEVICES = 0xFFFC, 0xFFFF
-_SMART_ENERGY, _ZDO_PROFILE = 0x0109, 0x0000
-_DEVICE_ANNOUNCE = 0x0013
-_MGMT_NWK_UPDATE = 0x0038
-_IEEE_ADDR_REQUEST, _IEEE_ADDR_RESPONSE = 0x0001, 0x8001
-_MGMT_NWK_UPDATE_NOTIFY = 0x8038
+_SMART_ENERGY = 0x0109
 _ALL_RESPONSES = 0xFFFF
-_CHANGE_CHANNEL = 0xFE
-"""A scan duration that stands for a change of the channel (R22 2.4.3.3.9)."""
-
-_OWN_NWK = 0x0000
-_UNKNOWN_NWK = (0xFFFE, 0xFFFF)
-_NOBODY = (Eui64("00" * 8), Eui64("ff" * 8))
-_ADDRESS_TIMEOUT_S = 5.0
-_SCAN_SPARE_S = 10.0
-_CHANGE_TIMEOUT_S = 15.0
-_LOOK_AGAIN_S = 0.5
-_SLOT_S = 0.01536
-"""aBaseSuperframeDuration at 2.4 GHz."""
-
 _FRAME_DELAY_MS, _WINDOW = 50, 1
-_MOST_WAITING = 16
-"""Frames of one sender, and senders, that wait until it is known who they are, or for the rest of
-a long message."""
-
-_OTHER_TRANSPORT = (InvalidCommandResponse, CommandNotRecognized, SecurityError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +85,6 @@ class ZnpPort:
     """Asked before every write to the port."""
 
 
-@dataclass(slots=True)
-class _Sender:
-    """Frames of one sender that are not handed on yet, in their order."""
-
-    waiting: list[mt.Message]
-
-
 class ZnpCoordinator(Coordinator):
     """The `Coordinator` on unmodified zigpy-znp, for Z-Stack 3.x.0 (see docs/drivers.md).
 
@@ -132,17 +102,14 @@ class ZnpCoordinator(Coordinator):
         self._settings: NetworkSettings | None = None
         self._endpoints: tuple[EndpointDescriptor, ...] = ()
         self._profiles: dict[int, int] = {}
-        self._channel = Channel(0, 11)
+        self._inbox: Inbox | None = None
+        self._channels: Channels | None = None
         self._power_dbm = 0
         self._addresses = AddressBook()
         self._parents: dict[Eui64, int] = {}
         self._open_until_s = 0.0
-        self._next_key: Secret | None = None
-        self._zdo_sequence = 0
         self._counter = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._senders: dict[int, _Sender] = {}
-        self._asked: dict[tuple[int, int], asyncio.Future[bytes]] = {}
         self._turn = asyncio.Lock()
         self._restarting = False
         self._stopping = False
@@ -183,7 +150,7 @@ class ZnpCoordinator(Coordinator):
             await self.stop()
             if lost is not None and not isinstance(error, RigError):
                 raise gone(lost, self._port.path) from error
-            raise _start_failed(error, self._port.path) from error
+            raise start_failed(error, self._port.path) from error
         return (state,)
 
     async def _settle(
@@ -196,6 +163,18 @@ class ZnpCoordinator(Coordinator):
         keys = self._keys = LinkKeys(connection, radio=self._port.name, restart=self._restart)
         self._sender = Sender(connection, radio=self._port.name)
         self._policies = Policies(connection)
+        self._inbox = Inbox(
+            connection,
+            self._sender,
+            self._addresses,
+            spawn=self._spawn,
+            driver=self._driver,
+            deliver=self._deliver,
+        )
+        now = Channel(0, network.channel)
+        self._channels = Channels(
+            connection, self._inbox, self._sender, radio=self._port.name, now=now, moved=self._moved
+        )
         connection.on_confirm = self._sender.confirmed
         connection.on_message = self._message
         self._bind(connection)
@@ -210,15 +189,13 @@ class ZnpCoordinator(Coordinator):
             )
         for partner in keys.partners:
             self._addresses.keyed(partner)
-            nwk = await self._nwk_in_the_stick(connection, partner)
+            nwk = await nwk_in_the_stick(connection, partner)
             if nwk is not None:
                 self._addresses.remember(partner, nwk)
-        self._channel = Channel(0, network.channel)
         remarks = list(firmware.remarks)
-        if self._channel != phy.channel:
+        if now != phy.channel:
             remarks.append(
-                f"the network is at {self._channel}, where it moved to; the rig file says "
-                f"{phy.channel}"
+                f"the network is at {now}, where it moved to; the rig file says {phy.channel}"
             )
         if self._power_dbm != phy.tx_power_dbm:
             remarks.append(
@@ -370,7 +347,7 @@ class ZnpCoordinator(Coordinator):
         # By this request alone: with a frame of our own the NCP would not give out the key. Old
         # builds do not open the coordinator by the broadcast.
         for mode, destination in (
-            (t.AddrMode.NWK, _OWN_NWK),
+            (t.AddrMode.NWK, OWN_NWK),
             (t.AddrMode.Broadcast, _ALL_ROUTERS),
         ):
             await connection.do(
@@ -406,7 +383,7 @@ class ZnpCoordinator(Coordinator):
 
     async def remove_device(self, eui64: Eui64, nwk: int) -> None:
         """APS Remove Device to its parent, or a leave to a child of ours."""
-        parent = self._parents.get(eui64, _OWN_NWK)
+        parent = self._parents.get(eui64, OWN_NWK)
         with self._driver():
             await self._running.do(
                 f"removing {eui64}",
@@ -432,7 +409,6 @@ class ZnpCoordinator(Coordinator):
             await self._running.must(
                 f"sending the network key to {eui64}", mt.ZDO_EXT_UPDATE_NWK_KEY, data
             )
-        self._next_key = key
 
     async def switch_network_key(self) -> None:
         """ZDO_EXT_SWITCH_NWK_KEY; from then on devices that missed the key are let back."""
@@ -484,74 +460,21 @@ class ZnpCoordinator(Coordinator):
     async def energy_scan(
         self, channels: Sequence[Channel], *, exponent: int = 5
     ) -> dict[Channel, int]:
-        """A Mgmt_NWK_Update_req to the NCP itself; levels are between -87 and -10 dBm."""
-        wanted = sorted({channel.number for channel in channels if channel.page == 0})
-        if len(wanted) < len(set(channels)):
-            raise RigError("a ZNP stick listens at 2.4 GHz alone", where=self._port.name)
-        if not wanted:
-            return {}
-        patience_s = len(wanted) * _SLOT_S * (2**exponent + 1) + _SCAN_SPARE_S
-        mask = sum(1 << number for number in wanted)
+        """By the NCP's own network management; levels are between -87 and -10 dBm."""
         with self._driver():
-            heard = await self._ask_ourselves(
-                _MGMT_NWK_UPDATE_NOTIFY,
-                patience_s,
-                _network_update(_OWN_NWK, mask, exponent, count=1),
-            )
-        # Status, scanned channels, transmissions, failures, and a list of levels.
-        if len(heard) < 10 or heard[0] != mt.SUCCESS or heard[9] > len(heard) - 10:
-            raise RigError("the NCP's energy scan failed", where=self._port.name)
-        scanned = int.from_bytes(heard[1:5], "little")
-        numbers = [number for number in range(32) if scanned >> number & 1]
-        return {
-            Channel(0, number): energy_dbm(level)
-            for number, level in zip(numbers, heard[10 : 10 + heard[9]], strict=False)
-            if number in wanted
-        }
+            return await self._moves.energy_scan(channels, exponent)
 
     async def change_channel(self, bearer: int, channel: Channel) -> None:
-        """A Mgmt_NWK_Update_req to the NCP itself, which goes there some seconds later."""
-        if bearer or channel.page:
-            raise RigError("a ZNP stick has one bearer, at 2.4 GHz", where=self._port.name)
-        mask = 1 << channel.number
+        """By the NCP's own network management, some seconds later."""
+        if bearer:
+            raise RigError("a ZNP stick has one bearer", where=self._port.name)
         with self._driver():
-            if await self._look_where_we_are() == channel:
-                return
-            await self._running.do(
-                "changing the channel", _network_update(_OWN_NWK, mask, _CHANGE_CHANNEL, count=0)
-            )
-            end_s = self._now_s() + _CHANGE_TIMEOUT_S
-            while await self._look_where_we_are() != channel:
-                if self._now_s() >= end_s:
-                    raise RigError(
-                        f"the NCP is at {self._channel} and not at {channel}",
-                        where=self._port.name,
-                    )
-                await asyncio.sleep(_LOOK_AGAIN_S)
-
-    async def _look_where_we_are(self) -> Channel:
-        assert self._listener is not None
-        answer = await self._running.ask(mt.ZDO_EXT_NWK_INFO)
-        try:
-            now = Channel(0, mt.unpack_network_info(answer).channel)
-        except ValueError as error:
-            raise RigError(f"the NCP does not say where it is: {error}") from error
-        if now != self._channel:
-            self._channel = now
-            self._listener.channel_changed(0, now)
-        return now
+            await self._moves.change(channel)
 
     async def announce_channel(self, bearer: int, channel: Channel) -> None:
-        """Broadcast Mgmt_NWK_Update_req with the scan duration that means "change channel".
-
-        As a frame of our own: by its request for that the NCP would obey too, and sooner than the
-        devices that sleep.
-        """
-        request = channel.mask.to_bytes(4, "little") + bytes((_CHANGE_CHANNEL, 0))
-        if self._sender is None:
-            raise RigError("the radio is not running", where=self._port.name)
+        """Broadcast Mgmt_NWK_Update_req with the scan duration that means "change channel"."""
         with self._driver():
-            await self._sender.broadcast(_ALL_DEVICES, _MGMT_NWK_UPDATE, self._numbered(request))
+            await self._moves.announce(channel)
 
     # -- what the NCP tells -----------------------------------------------------------------------
 
@@ -588,6 +511,10 @@ class ZnpCoordinator(Coordinator):
         self._parents[eui64] = parent
         self._listener.join_seen(join)
 
+    def _moved(self, channel: Channel) -> None:
+        assert self._listener is not None
+        self._listener.channel_changed(0, channel)
+
     def _left(self, told: Any) -> None:
         if self._stopping or told.Rejoin:
             return  # a rejoin is told when it is done
@@ -597,135 +524,12 @@ class ZnpCoordinator(Coordinator):
         self._listener.device_left(eui64, int(told.NWK))
 
     def _zdo_message(self, told: Any) -> None:
-        cluster_id, nwk, body = int(told.ClusterId), int(told.Src), bytes(told.Data)
-        answered = self._asked.get((nwk, cluster_id))
-        if answered is not None and not answered.done():
-            answered.set_result(body)
-            if cluster_id != _IEEE_ADDR_RESPONSE:
-                return
-        if self._stopping or nwk == _OWN_NWK:
-            return
-        if cluster_id == _IEEE_ADDR_RESPONSE:
-            # Status, IEEE address, NWK address.
-            if len(body) >= 11 and body[0] == mt.SUCCESS:
-                self._addresses.remember(
-                    Eui64.from_little_endian(body[1:9]), int.from_bytes(body[9:11], "little")
-                )
-            return
-        if cluster_id == _DEVICE_ANNOUNCE and len(body) >= 10:
-            # NWK address, IEEE address, capability.
-            self._addresses.remember(
-                Eui64.from_little_endian(body[2:10]), int.from_bytes(body[:2], "little")
-            )
-        self._message(
-            mt.Message(
-                nwk,
-                cluster_id,
-                0,
-                0,
-                0,
-                bool(told.IsBroadcast),
-                0,
-                bool(told.SecurityUse),
-                0,
-                1 + len(body),
-                bytes((int(told.TSN),)) + body,
-            )
-        )
+        if not self._stopping and self._inbox is not None:
+            self._inbox.zdo_message(told)
 
     def _message(self, message: mt.Message) -> None:
-        """A frame for an endpoint. One sender's frames stay in their order."""
-        if self._stopping or message.nwk is None or message.nwk == _OWN_NWK:
-            return
-        nwk = message.nwk
-        held = self._senders.get(nwk)
-        if held is not None:
-            if len(held.waiting) < _MOST_WAITING:
-                held.waiting.append(message)
-            else:
-                _LOGGER.warning("a frame of 0x%04x is dropped: too many are waiting", nwk)
-            return
-        eui64 = self._addresses.eui64_of(nwk)
-        if eui64 is not None and not message.is_huge:
-            self._deliver(message, eui64, message.data)
-        elif len(self._senders) < _MOST_WAITING:
-            self._senders[nwk] = _Sender([message])
-            self._spawn(self._work_off(nwk))
-        elif not message.is_huge:
-            self._deliver(message, None, message.data)
-        else:
-            _LOGGER.warning("a long message of 0x%04x is dropped: too many are waiting", nwk)
-
-    async def _work_off(self, nwk: int) -> None:
-        """Find out who a sender is, and fetch its long messages; then hand them on in turn."""
-        held = self._senders[nwk]
-        try:
-            eui64 = self._addresses.eui64_of(nwk)
-            if eui64 is None:
-                eui64 = await self._identify(nwk)
-            while held.waiting:
-                message = held.waiting.pop(0)
-                data: bytes | None = message.data
-                if message.is_huge:
-                    data = await self._fetched(message)
-                if data is not None:
-                    self._deliver(message, eui64, data)
-        finally:
-            self._senders.pop(nwk, None)
-
-    async def _fetched(self, message: mt.Message) -> bytes | None:
-        try:
-            with self._driver():
-                return await fetch(self._running, message)
-        except RigError as error:
-            _LOGGER.warning("a long message of 0x%04x is lost: %s", message.nwk, error)
-            return None
-
-    async def _identify(self, nwk: int) -> Eui64 | None:
-        """Ask the NCP who a sender is, else the sender."""
-        try:
-            with self._driver():
-                answer = await self._running.ask(mt.ADDRMGR_NWK_LOOKUP, nwk.to_bytes(2, "little"))
-                found = Eui64.from_little_endian(answer[:8]) if len(answer) >= 8 else _NOBODY[0]
-                if found not in _NOBODY:
-                    self._addresses.remember(found, nwk)
-                else:
-                    await self._ask_for_its_address(nwk)
-        except RigError as error:
-            _LOGGER.info("who is 0x%04x? %s", nwk, error)
-        return self._addresses.eui64_of(nwk)
-
-    async def _ask_for_its_address(self, nwk: int) -> None:
-        """IEEE_addr_req (R22 2.4.3.1.2)."""
-        answered = self._asked[nwk, _IEEE_ADDR_RESPONSE] = (
-            asyncio.get_running_loop().create_future()
-        )
-        request = self._numbered(nwk.to_bytes(2, "little") + b"\x00\x00")
-        try:
-            await self.send(Outgoing(nwk, 0, 0, _IEEE_ADDR_REQUEST, request, profile_id=0))
-            async with asyncio.timeout(_ADDRESS_TIMEOUT_S):
-                await answered
-        except TimeoutError:
-            _LOGGER.info("0x%04x does not tell its address", nwk)
-        finally:
-            del self._asked[nwk, _IEEE_ADDR_RESPONSE]
-
-    async def _nwk_in_the_stick(self, connection: Connection, eui64: Eui64) -> int | None:
-        answer = await connection.ask(mt.ADDRMGR_EUI64_LOOKUP, eui64.little_endian)
-        nwk = int.from_bytes(answer[:2], "little")
-        return None if len(answer) < 2 or nwk in _UNKNOWN_NWK else nwk
-
-    async def _ask_ourselves(self, response: int, patience_s: float, request: Any) -> bytes:
-        """A ZDO request to the NCP itself, and its answer, which is told to us alone."""
-        async with self._turn:
-            answered = self._asked[_OWN_NWK, response] = asyncio.get_running_loop().create_future()
-            try:
-                await self._running.do("asking the NCP", request)
-                async with asyncio.timeout(patience_s):
-                    heard: bytes = await answered
-                    return heard
-            finally:
-                del self._asked[_OWN_NWK, response]
+        if not self._stopping and self._inbox is not None:
+            self._inbox.message(message)
 
     def _deliver(self, message: mt.Message, eui64: Eui64 | None, data: bytes) -> None:
         assert self._listener is not None
@@ -773,6 +577,12 @@ class ZnpCoordinator(Coordinator):
         return self._connection
 
     @property
+    def _moves(self) -> Channels:
+        if self._channels is None or self._connection is None:
+            raise RigError("the radio is not running", where=self._port.name)
+        return self._channels
+
+    @property
     def _key_table(self) -> LinkKeys:
         if self._keys is None or self._connection is None:
             raise RigError("the radio is not running", where=self._port.name)
@@ -781,39 +591,16 @@ class ZnpCoordinator(Coordinator):
     def _now_s(self) -> float:
         return asyncio.get_running_loop().time()
 
-    def _numbered(self, request: bytes) -> bytes:
-        self._zdo_sequence = (self._zdo_sequence + 1) % 256
-        return bytes((self._zdo_sequence,)) + request
-
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    @contextmanager
-    def _driver(self) -> Iterator[None]:
-        """Around every call of the driver: its errors become a `RigError`."""
-        try:
-            yield
-        except RigError:
-            raise
-        except (Refused, NotBuiltIn, *_OTHER_TRANSPORT) as error:
-            raise RigError(f"the NCP did not do it: {error}", where=self._port.name) from error
-        except zigpy.exceptions.ZigbeeException as error:
-            raise RigError(
-                f"the NCP did not do it: {why_lost(error)}", where=self._port.name
-            ) from error
-        except TimeoutError as error:
-            raise RigError(
-                "the NCP did not answer in time",
-                where=self._port.name,
-                mend="unplug the stick and plug it in again; if that helps only for a while, "
-                "update its firmware",
-            ) from error
-        except Exception as error:
-            if self._lost is None and not self._stopping and not isinstance(error, OSError):
-                raise
-            raise gone(self._lost or why_lost(error), self._port.name) from error
+    def _driver(self) -> AbstractContextManager[None]:
+        return driver_errors(self._port.name, self._why_gone)
+
+    def _why_gone(self) -> str | None:
+        return self._lost or ("the coordinator was stopped" if self._stopping else None)
 
     def _connection_lost(self, cause: str) -> None:
         if self._stopping or self._lost is not None:
@@ -834,25 +621,6 @@ def _the_one_bearer(settings: NetworkSettings, radio: str) -> PhySettings:
             mend="use an EZSP stick for 868 MHz",
         )
     return phy
-
-
-def _start_failed(error: BaseException, path: str) -> RigError:
-    if isinstance(error, Refused | NotBuiltIn | InvalidCommandResponse | CommandNotRecognized):
-        return RigError(
-            f"the stick did not start: {error}", where=path, mend="update the stick's firmware"
-        )
-    return port_failed(error, path, protocol="ZNP")
-
-
-def _network_update(destination: int, mask: int, duration: int, *, count: int) -> Any:
-    return c.ZDO.MgmtNWKUpdateReq.Req(
-        Dst=t.NWK(destination),
-        DstAddrMode=t.AddrMode.NWK,
-        Channels=t.Channels(mask),
-        ScanDuration=t.uint8_t(duration),
-        ScanCount=t.uint8_t(count),
-        NwkManagerAddr=t.NWK(_OWN_NWK),
-    )
 
 
 def _driver_eui64(eui64: Eui64) -> t.EUI64:
