@@ -70,6 +70,26 @@ def test_ping_and_version() -> None:
     fast(main)
 
 
+def test_the_vendors_own_build() -> None:
+    async def main() -> None:
+        async with hub_with_device(firmware=Firmware.stock()) as (host, device, ncp):
+            for item in (0x3A, 0x3B, 0x62):
+                assert await host.ask(0x211C, struct.pack("<HH", item, 0)) == b"\2\0"
+                assert await host.ask(0x2113, struct.pack("<H", item)) != b"\0\0"
+            for command in (0x2523, 0x2744, 0x2763):
+                assert (await host.exchange(command, bytes(26)))[0] == 0x6000
+            await host.do(0x2542, struct.pack("<H", device.nwk) + octets(CAD) + KEY)
+            assert sum(1 for _ in ncp.firmware.nvram.entries(Table.TCLK)) == 40
+            assert await host.ask(0x2132, struct.pack("<BHH", 1, 4, 40)) == bytes(4)
+            await device.send(b"another profile", profile=0x0104)
+            await asyncio.sleep(1)
+            assert host.heard(INCOMING) == []
+            await host.permit(0)
+            assert await device.node.rejoin(secured=False) is JoinFailure.NO_NETWORK_KEY
+
+    fast(main)
+
+
 def test_every_request_of_the_table_has_a_handler() -> None:
     async def main() -> None:
         async with stick() as (ncp, _):

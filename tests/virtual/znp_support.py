@@ -236,11 +236,11 @@ async def hub(air: Air | None = None, **more: Any) -> AsyncIterator[tuple[RawHos
 
 @contextlib.asynccontextmanager
 async def hub_with_device(
-    *, key: bytes = KEY, rx_on: bool = True
+    *, key: bytes = KEY, rx_on: bool = True, **more: Any
 ) -> AsyncIterator[tuple[RawHost, Device, VirtualZnpNcp]]:
     """The same, and a device that has joined with its install code."""
     air = clean_air()
-    async with hub(air) as (host, ncp):
+    async with hub(air, **more) as (host, ncp):
         await host.add_code(CAD, key)
         await host.permit()
         device = Device(air, rx_on=rx_on)

@@ -35,6 +35,12 @@ from labctl.virtual.znp.nvram import Nvram
 from labctl.virtual.znp.status import RpcError, Z
 
 RPC_ERROR = 0x6000
+KEY_MANAGEMENT = frozenset({0x2523, 0x2524, 0x2525, 0x2744, 0x2745})
+"""Commands that are there only in builds with key management."""
+
+OF_THIS_BUILD = frozenset({0x2763, 0x2764})
+"""Commands that the vendor's own builds do not have."""
+
 SUBSYSTEMS = frozenset({0x01, 0x04, 0x05, 0x07, 0x0F})
 APP_CNF = 0x0F
 """The one subsystem that says nothing to a command that it does not know."""
@@ -50,6 +56,28 @@ class Firmware:
     build: int | None = 20250321
     """Date of the build; None: one that does not say (the vendor's own)."""
     max_children: int = 50
+    trust_centre_keys: int = 200
+    key_management: bool = True
+    """Whether hosts may read the network key's items, and have the commands about keys."""
+    default_key_rejoins: bool = True
+    """The policy after each reset: rejoins without the network key, under the default one."""
+    any_profile: bool = True
+    """Whether endpoints hear profiles other than their own."""
+    ack_wait_s: float = 1.0
+
+    @classmethod
+    def stock(cls) -> Firmware:
+        """As the vendor's own project is built."""
+        return cls(
+            product=0,
+            build=None,
+            max_children=20,
+            trust_centre_keys=40,
+            key_management=False,
+            default_key_rejoins=False,
+            any_profile=False,
+            ack_wait_s=6.0,
+        )
 
 
 class NodeFactory(Protocol):
@@ -111,16 +139,29 @@ class Znp:
             name: getattr(part, name)
             for name in TABLE
             for part in self.parts
-            if hasattr(part, name)
+            if hasattr(part, name) and TABLE[name].command not in self._missing
         }
         self.boot()
+
+    @property
+    def _missing(self) -> frozenset[int]:
+        missing: frozenset[int] = frozenset()
+        if not self.identity.key_management:
+            missing |= KEY_MANAGEMENT
+        return missing if self.identity.build is not None else missing | OF_THIS_BUILD
 
     # -- life --------------------------------------------------------------------------------------
 
     def boot(self) -> None:
         """Start the processor: the radio is off, and all that was in RAM is gone."""
         self.stop()
-        self.nvram.initialise(self.factory_eui64, self.rng)
+        self.nvram.keys_locked = not self.identity.key_management
+        self.nvram.initialise(
+            self.factory_eui64,
+            self.rng,
+            ack_wait_s=self.identity.ack_wait_s,
+            trust_centre_keys=self.identity.trust_centre_keys,
+        )
         for part in self.parts:
             part.boot()
 

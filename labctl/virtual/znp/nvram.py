@@ -29,6 +29,7 @@ POLL_RATE_OLD = 0x0024
 """Not there at all: reads and writes of it reach the first two octets of the poll rate."""
 
 _LOCKED = range(0x0069, 0x006C)  # certificate, private key, the authority's key
+_LOCKED_WITHOUT_KEY_MANAGEMENT = (0x003A, 0x003B, 0x0062)
 
 
 class Item(IntEnum):
@@ -167,6 +168,8 @@ class Nvram:
     def __init__(self, items: dict[Key, bytes], changed: Callable[[], None]) -> None:
         self.items = items
         self.written: Callable[[int], None] = lambda item: None
+        self.keys_locked = False
+        """Whether hosts may not read the items with network keys."""
         self._changed = changed
 
     def __repr__(self) -> str:
@@ -174,7 +177,14 @@ class Nvram:
 
     # -- what the firmware does at boot ----------------------------------------------------------
 
-    def initialise(self, factory_eui64: Eui64, rng: random.Random) -> None:
+    def initialise(
+        self,
+        factory_eui64: Eui64,
+        rng: random.Random,
+        *,
+        ack_wait_s: float = 1.0,
+        trust_centre_keys: int = 200,
+    ) -> None:
         """Clear what the startup option says, and make every item that is missing."""
         option = self[Item.STARTUP_OPTION][0]
         if option & 0x02:  # network state
@@ -192,14 +202,15 @@ class Nvram:
             **{int(item): value for item, value in _NETWORK.items()},
             Item.NIB: Nib().pack(),
             Item.EXTENDED_PAN_ID: self[Item.EXTADDR],
+            Item.APS_ACK_WAIT: round(ack_wait_s * 500).to_bytes(2, "little"),
         }
         for number, value in defaults.items():
             if number not in self:
                 self._make(number, value)
         if len(self.items.get((ZSTACK, 0, Item.TCLK_SEED), b"")) != 16:
             self._make(Item.TCLK_SEED, rng.randbytes(16))
-        for table, (count, empty) in _SIZES.items():
-            for sub in range(count):
+        for table, (most, empty) in _SIZES.items():
+            for sub in range(trust_centre_keys if table is Table.TCLK else most):
                 self.items.setdefault((ZSTACK, table, sub), empty)
         self._make(Item.STARTUP_OPTION, b"\0")
         self._changed()
@@ -235,7 +246,12 @@ class Nvram:
 
     def entries(self, table: Table) -> Iterator[bytes]:
         """All entries of a table."""
-        return (self.entry(table, sub) for sub in range(_SIZES[table][0]))
+        count = _SIZES[table][0]
+        if table is Table.TCLK:  # its size is the build's
+            count = next(
+                (sub for sub in range(count) if (ZSTACK, table, sub) not in self.items), count
+            )
+        return (self.entry(table, sub) for sub in range(count))
 
     def set_entry(self, table: Table, sub: int, value: bytes | None) -> None:
         """Write an entry; None empties it."""
@@ -270,8 +286,10 @@ class Nvram:
         """As much as there is from `offset` on, up to `MAX_READ` octets."""
         if key == (ZSTACK, 0, POLL_RATE_OLD):
             return Z.SUCCESS, self[Item.POLL_RATE][offset:2]
-        if key[:2] == (ZSTACK, 0) and key[2] in _LOCKED:
-            return Z.INVALID_PARAMETER, b""
+        if key[:2] == (ZSTACK, 0):
+            locked = _LOCKED_WITHOUT_KEY_MANAGEMENT if self.keys_locked else ()
+            if key[2] in _LOCKED or key[2] in locked:
+                return Z.INVALID_PARAMETER, b""
         value = self.items.get(key)
         if value is None:
             return Z.NV_OPER_FAILED, b""

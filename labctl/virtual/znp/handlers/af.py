@@ -249,7 +249,8 @@ class Af(Part):
         profile_id = indication.profile_id
         if descriptor is None:
             return
-        if profile_id not in OPEN_PROFILES and descriptor.profile_id != profile_id:
+        is_open = self.znp.identity.any_profile and profile_id in OPEN_PROFILES
+        if not is_open and ANY_PROFILE != descriptor.profile_id != profile_id:
             return
         timestamp = int(self.znp.now / TICK_S) & 0xFFFFFFFF
         common = {

@@ -47,7 +47,7 @@ class Trust(Part):
         """Policies are not kept: each reset brings these back."""
         self.install_codes_only = False
         self.require_key_exchange = False
-        self.default_key_rejoins = True
+        self.default_key_rejoins = self.znp.identity.default_key_rejoins
         self._joining: dict[Eui64, asyncio.TimerHandle] = {}
 
     # -- the trust centre's table ------------------------------------------------------------------
