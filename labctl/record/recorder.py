@@ -18,9 +18,10 @@ from labctl.record.writer import Writer
 FLUSH_EVENTS = 100
 #: ... or this long after its first event, on the clock of the event loop, in seconds.
 FLUSH_AFTER_S = 1.0
-#: How many flushes in a row may find the database locked before recording is given up.
+#: How many flushes in a row may find the database locked, or the disk full, before recording is
+#: given up: 20 s at least, 30 s for a lock, each attempt at which waits.
 MOST_BUSY_FLUSHES = 20
-#: How many events may wait for a locked database, or for a run to start.
+#: How many events may wait for a database that cannot be written, or for a run to start.
 MOST_PENDING = 20_000
 
 # A person waits for these, or a reader follows them: they are written at once.
@@ -63,7 +64,7 @@ class Recorder:
         self._on_failure = on_failure
         self._pending: list[ev.Event] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._busy = 0
+        self._busy, self._delay = 0, ""
         self._flush_at = FLUSH_EVENTS
         self._unsubscribe: list[Callable[[], None]] = []
 
@@ -182,9 +183,10 @@ class Recorder:
 
     def _try_again(self, error: sqlite3.Error) -> bool:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        if code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL):
             return False
         self._busy += 1
+        self._delay = translate(error, self.path).what
         if self._busy > MOST_BUSY_FLUSHES or len(self._pending) > MOST_PENDING:
             return False
         # Not at every event from now on: each attempt makes the radios wait.
@@ -216,6 +218,8 @@ class Recorder:
         try:
             connection.execute("BEGIN IMMEDIATE")
             self._writer.write(batch)
+            if self._busy:
+                self._writer.write([self._delayed(batch[-1].at_us)])
             connection.execute("COMMIT")
         except BaseException:
             self._writer.restore(snapshot)
@@ -223,5 +227,11 @@ class Recorder:
                 connection.execute("ROLLBACK")
             raise
         self._pending = []
-        self._busy = 0
+        self._busy, self._delay = 0, ""
         self._flush_at = FLUSH_EVENTS
+
+    def _delayed(self, at_us: int) -> ev.Note:
+        detail: dict[str, object] = {"attempts": self._busy, "cause": self._delay}
+        return ev.Note(
+            at_us=at_us, kind="recording-delayed", severity=ev.Severity.WARNING, detail=detail
+        )

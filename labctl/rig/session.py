@@ -50,6 +50,7 @@ from labctl.rig.acts import Act, ActsFile
 from labctl.rig.applicants import BY_A_PERSON
 from labctl.rig.assembly import hub_settings, meters
 from labctl.rig.authority import FOREIGN_ISSUER, LabAuthority
+from labctl.rig.clock_watch import ClockWatch, ThisHost
 from labctl.rig.desk import PairingDesk
 from labctl.rig.hold import RigHold, hold_rig, rig_state
 from labctl.rig.journal_file import NAME as JOURNAL
@@ -362,9 +363,10 @@ async def _put_together(opening: _Opening, stack: AsyncExitStack) -> RigSession:
     )
     desk.open()
     stack.push_async_callback(desk.close)
-    if virtual is not None:
-        ticker = asyncio.create_task(_keep_time(folder, clock))
-        stack.callback(ticker.cancel)
+    ticking = (
+        ClockWatch(clock, bus, ThisHost()).run() if virtual is None else _keep_time(folder, clock)
+    )
+    stack.callback(asyncio.create_task(ticking).cancel)
     assert opening.recorder.run_id is not None  # RunStarted came first
     return RigSession(
         run_id=opening.recorder.run_id,

@@ -633,3 +633,23 @@ def test_two_rigs_write_into_one_database_at_once(tmp_path: Path) -> None:
         assert db.execute("SELECT DISTINCT run_id FROM link_samples").fetchall() == [(2,)]
         assert db.execute("SELECT count(*) FROM devices").fetchone() == (1,)
     db.close()
+
+
+def test_a_disk_that_has_room_again_soon_loses_no_row_and_the_wait_is_recorded(
+    tmp_path: Path,
+) -> None:
+    with Recorder(tmp_path / "lab.db") as recorder:
+        tell(recorder, START, SCHEDULE)
+        recorder.flush()
+        (pages,) = recorder.connection.execute("PRAGMA page_count").fetchone()
+        recorder.connection.execute(f"PRAGMA max_page_count = {pages}")
+        tell(recorder, *[READ] * (15 * FLUSH_EVENTS))
+        assert recorder.failure is None
+        recorder.connection.execute("PRAGMA max_page_count = 1000000")
+        tell(recorder, *[READ] * FLUSH_EVENTS)
+        recorder.flush()
+        assert written(recorder) == 16 * FLUSH_EVENTS
+        note = one(recorder, "SELECT * FROM events WHERE kind = 'recording-delayed'")
+        detail = json.loads(note["detail"])
+        assert detail["attempts"] >= 10
+        assert "disk is full" in detail["cause"]
