@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labctl.errors import RigError
+from labctl.errors import BusyError, RigError
 
 PLUG_IN_AGAIN = "plug the stick in again, and start another run"
 
@@ -28,7 +28,7 @@ def port_failed(error: BaseException, path: str, *, protocol: str) -> RigError:
         )
     if isinstance(error, PermissionError):
         if "locked" in str(error):
-            return RigError(
+            return BusyError(
                 "another program holds the port",
                 where=path,
                 mend=f"close it; `lsof {path}` names it",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import random
+import termios
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from labctl.errors import LabctlError, RigError
+from labctl.errors import BusyError, ExitCode, LabctlError, RigError
 from labctl.radio.coordinator import (
     Coordinator,
     CoordinatorListener,
@@ -354,5 +356,30 @@ def test_on_a_pty_a_stick_that_is_stuck_leaves_its_port_free(tmp_path: Path) -> 
         bench.stick.restart()
         await bench.owner.until(lambda: bench.owner.restored, 30)
         assert await bench.radio.link_keys() == {DEVICE: KEY}
+
+    with_stick(scenario, pty=tmp_path / "stick")
+
+
+def test_a_port_that_another_holds_is_busy_and_waited_for_once_the_rig_runs(
+    tmp_path: Path,
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        second = EzspCoordinator(EzspPort("second", str(tmp_path / "stick")))
+        second.listen(Owner())
+        with pytest.raises(BusyError, match="another program holds the port") as busy:
+            await second.start(SETTINGS, ENDPOINTS)
+        assert busy.value.exit_code is ExitCode.BUSY
+        await bench.stick.pull()
+        await bench.owner.until(lambda: bench.owner.lost, 30)
+        await bench.stick.plug()
+        other = os.open(tmp_path / "stick", os.O_RDWR | os.O_NOCTTY)
+        fcntl.ioctl(other, termios.TIOCEXCL)
+        fcntl.flock(other, fcntl.LOCK_EX)
+        await asyncio.sleep(4)
+        assert not bench.owner.restored
+        assert not bench.owner.gave_up
+        fcntl.ioctl(other, termios.TIOCNXCL)
+        os.close(other)
+        await bench.owner.until(lambda: bench.owner.restored, 30)
 
     with_stick(scenario, pty=tmp_path / "stick")
