@@ -33,6 +33,7 @@ COMMANDS = {
     ),
     "radios": LazyCommand("labctl.cli.radios:radios", "Find sticks, and ask the free ones."),
     "doctor": LazyCommand("labctl.cli.doctor:doctor", "What ails this computer, or a rig."),
+    "selftest": LazyCommand("labctl.cli.selftest:selftest", "Try out a stick, and report on it."),
     "report": LazyCommand("labctl.cli.record:report", "Write the report of a rig or a run."),
     "links": LazyCommand(
         "labctl.cli.links:links", "How well devices and hub hear each other, by band."
