@@ -1,4 +1,4 @@
-"""Rigs for the tests: the shipped virtual rig, with changes, in a folder of its own."""
+"""Rigs for the tests: the shipped virtual rigs, with changes, in a folder of their own."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Change = Callable[[dict[str, Any], dict[str, Any]], None]
 """Takes the inventory and the rig file as plain data, and changes them."""
 
 
-def write_rig(folder: Path, change: Change | None = None) -> Path:
-    """Write inventory and rig into `folder`; returns the rig file's path."""
+def write_rig(folder: Path, change: Change | None = None, name: str = "virtual") -> Path:
+    """Write inventory and a shipped rig into `folder`; returns the rig file's path."""
     yaml = YAML(typ="safe")
     inventory = yaml.load((PROJECT / "inventory.yaml").read_text())
-    rig = yaml.load((PROJECT / "rigs" / "virtual.yaml").read_text())
+    rig = yaml.load((PROJECT / "rigs" / f"{name}.yaml").read_text())
     inventory, rig = copy.deepcopy(inventory), copy.deepcopy(rig)
     if change is not None:
         change(inventory, rig)
     (folder / "rigs").mkdir(parents=True, exist_ok=True)
-    path = folder / "rigs" / "virtual.yaml"
+    path = folder / "rigs" / f"{name}.yaml"
     with (folder / "inventory.yaml").open("w") as file:
         yaml.dump(inventory, file)
     with path.open("w") as file:
@@ -35,9 +35,9 @@ def write_rig(folder: Path, change: Change | None = None) -> Path:
     return path
 
 
-def loaded_rig(folder: Path, change: Change | None = None) -> LoadedRig:
+def loaded_rig(folder: Path, change: Change | None = None, name: str = "virtual") -> LoadedRig:
     """The same, loaded."""
-    return load_rig(write_rig(folder, change))
+    return load_rig(write_rig(folder, change, name))
 
 
 def short_periods(inventory: dict[str, Any], rig: dict[str, Any]) -> None:
