@@ -9,7 +9,7 @@ FUZZ_RUNS ?= 1000000
 FUZZ_SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test lint types pytest benchmark campaign-pairings campaign-sixteen campaign-flood fuzz fuzz-short clean
+.PHONY: help bench test lint types pytest benchmark campaign-pairings campaign-sixteen campaign-flood campaign-leases fuzz fuzz-short clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -57,6 +57,9 @@ campaign-sixteen: $(DEV)  ## a full device log of all kinds for 24 h of rig time
 
 campaign-flood: $(DEV)  ## what 200 requests a second from one CAD cost the others
 	@$(BIN)/python campaigns/flood.py
+
+campaign-leases: $(DEV)  ## two users fight over three rigs, 10,000 rounds, killed and stopped at random
+	@$(BIN)/python campaigns/leases.py
 
 $(FUZZ): $(DEV) requirements/fuzz.txt
 	@echo "installing atheris ..."
