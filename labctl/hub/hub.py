@@ -614,7 +614,12 @@ class Hub(CoordinatorListener):
                 endpoint=packet.source_endpoint,
             )
         except RigError as error:
-            self._reporter.note("radio-error", Severity.ERROR, device.eui64, cause=error.what)
+            if not self._without_radio:
+                self._reporter.note("radio-error", Severity.ERROR, device.eui64, cause=error.what)
+
+    @property
+    def _without_radio(self) -> bool:
+        return self._losses is not None and bool(self._losses.cause)
 
     def _got_in(self, device: Device) -> None:
         self._identification.soon(device)
@@ -646,7 +651,8 @@ class Hub(CoordinatorListener):
     def _task_failed(self, error: BaseException) -> None:
         """A task of ours failed. A radio that failed under it is no bug."""
         if isinstance(error, RigError):
-            self._reporter.note("radio-error", Severity.ERROR, cause=error.what)
+            if not self._without_radio:  # that it is lost was said, and does not get truer
+                self._reporter.note("radio-error", Severity.ERROR, cause=error.what)
             return
         self._reporter.note("internal-error", Severity.ERROR, error=type(error).__name__)
         self._chores.report(error)

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from virtual_rigs import Change, loaded_rig
+from ruamel.yaml import YAML
+from virtual_rigs import PROJECT, Change, loaded_rig
 
 from labctl.errors import ExitCode, RigError
-from labctl.events import RadioLost, RadioUp, Verdict
+from labctl.events import Note, RadioLost, RadioUp, ReadServed, Verdict
 from labctl.record.compliance import GapCause
 from labctl.record.queries import load_run
 from labctl.rig.loop import run
 from labctl.rig.session import RigSession, open_rig
 
 MINUTE = 60.0
+ERRORS = ("radio-error", "internal-error")
 
 
 def as_shipped(inventory: dict[str, Any], rig: dict[str, Any]) -> None:
@@ -128,3 +130,47 @@ def test_each_loss_has_its_return(tmp_path: Path) -> None:
     with_rig(tmp_path, scenario)
     order = [type(event) for event in told if isinstance(event, RadioLost | RadioUp)]
     assert order == [RadioLost, RadioUp] * 10
+
+
+def two_coordinators(inventory: dict[str, Any], rig: dict[str, Any]) -> None:
+    """2.4 GHz and 868 MHz on sticks of their own; the CAD is heard on 868 MHz alone."""
+    yaml = YAML(typ="safe")
+    other = yaml.load((PROJECT / "rigs" / "virtual-two-coordinators.yaml").read_text())
+    rig["hub"] = other["hub"]
+    rig["devices"] = other["devices"]
+    inventory["devices"]["virtual-cad"]["bands"] = ["868 MHz"]
+    inventory["devices"]["virtual-ihd"]["bands"] = ["2.4 GHz"]
+
+
+def test_of_two_radios_only_the_lost_one_is_started_again(tmp_path: Path) -> None:
+    told: list[object] = []
+
+    async def scenario(session: RigSession) -> None:
+        assert session.bench is not None
+        await asyncio.sleep(20 * MINUTE)
+        assert all(session.hub.authorised(device.eui64) for device in session.loaded.devices)
+        session.bus.subscribe(told.append)
+        await session.bench.unplug(1)
+        await asyncio.sleep(2 * MINUTE)
+        served = [event for event in told if isinstance(event, ReadServed)]
+        assert len(served) >= 10, "the other radio's device is served on"
+        await session.bench.plug(1)
+        await asyncio.sleep(10)
+        radios = [event for event in told if isinstance(event, RadioLost | RadioUp)]
+        assert [type(event) for event in radios] == [RadioLost, RadioUp]
+        assert len({event.name for event in radios}) == 1
+        await session.bench.unplug(0)
+        await session.bench.unplug(1)
+        await asyncio.sleep(MINUTE)
+        await session.bench.plug(1)
+        await asyncio.sleep(MINUTE)
+        await session.bench.plug(0)
+        await asyncio.sleep(20 * MINUTE)
+        radios = [event for event in told if isinstance(event, RadioLost | RadioUp)]
+        assert len(radios) == 6
+        heard = {event.eui64 for event in told[-200:] if isinstance(event, ReadServed)}
+        readers = {device.eui64 for device in session.loaded.devices if device.schedules}
+        assert heard >= readers
+        assert not [event for event in told if isinstance(event, Note) and event.kind in ERRORS]
+
+    with_rig(tmp_path, scenario, two_coordinators)
