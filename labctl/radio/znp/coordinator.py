@@ -49,7 +49,7 @@ from labctl.radio.znp.forming import (
 from labctl.radio.znp.joins import join_seen
 from labctl.radio.znp.link_keys import LinkKeys
 from labctl.radio.znp.memory import Memory
-from labctl.radio.znp.policies import Policies
+from labctl.radio.znp.policies import LET_BACK_S, Policies
 from labctl.radio.znp.receiving import OWN_NWK, Inbox, nwk_in_the_stick
 from labctl.radio.znp.sending import Sender
 from labctl.radio.znp.tables import ACTIVE_KEY
@@ -108,6 +108,7 @@ class ZnpCoordinator(Coordinator):
         self._addresses = AddressBook()
         self._parents: dict[Eui64, int] = {}
         self._open_until_s = 0.0
+        self._closing: asyncio.TimerHandle | None = None
         self._counter = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
@@ -175,11 +176,11 @@ class ZnpCoordinator(Coordinator):
         self._channels = Channels(
             connection, self._inbox, self._sender, radio=self._port.name, now=now, moved=self._moved
         )
+        await keys.learn()
         connection.on_confirm = self._sender.confirmed
         connection.on_message = self._message
         self._bind(connection)
         await self._after_reset(connection)
-        await keys.learn()
         assert self._settings is not None
         if keys.slots < self._settings.max_devices:
             raise RigError(
@@ -248,9 +249,11 @@ class ZnpCoordinator(Coordinator):
             )
 
     async def _after_reset(self, connection: Connection) -> None:
-        """What a reset forgets: power, endpoints, how fragments go, policies, what we hear of."""
+        """What a reset forgets: policies, power, endpoints, how fragments go, what we hear of."""
         assert self._settings is not None
         assert self._policies is not None
+        await self._policies.begin()  # first: what it does by itself is open to strangers
+        await self._permit_joining(connection, 0)
         wanted_dbm = self._settings.phys[0].tx_power_dbm
         self._power_dbm = await set_power(connection, wanted_dbm, self._port.name)
         for endpoint in self._endpoints:
@@ -274,11 +277,9 @@ class ZnpCoordinator(Coordinator):
                     WindowSize=t.uint8_t(_WINDOW),
                 ),
             )
-        await self._policies.begin()
         await connection.do(
             "hearing responses", c.ZDO.MsgCallbackRegister.Req(ClusterId=_ALL_RESPONSES)
         )
-        await self._permit_joining(connection, 0)
 
     async def _restart(self) -> None:
         """Reset the stick under a running hub, and bring everything back."""
@@ -313,6 +314,8 @@ class ZnpCoordinator(Coordinator):
         """Close joining and the port. The network stays in the NCP."""
         self._stopping = True
         connection, self._connection = self._connection, None
+        if self._closing is not None:
+            self._closing.cancel()
         for task in tuple(self._tasks):
             task.cancel()
         if connection is None:
@@ -417,7 +420,10 @@ class ZnpCoordinator(Coordinator):
             sequence = (await self._key_sequence() + 1) % 256
             data = struct.pack("<HB", _ALL_DEVICES, sequence)
             await self._running.must("switching the network key", mt.ZDO_EXT_SWITCH_NWK_KEY, data)
-            await self._policies.let_back(self._key_table.partners, self._now_s())
+            await self._policies.let_back(self._key_table.partners)
+        if self._closing is not None:
+            self._closing.cancel()
+        self._closing = asyncio.get_running_loop().call_later(LET_BACK_S, self._rejoins_are_over)
 
     async def _key_sequence(self) -> int:
         item = await Memory(self._running).read(ACTIVE_KEY)
@@ -535,8 +541,8 @@ class ZnpCoordinator(Coordinator):
         assert self._listener is not None
         assert message.nwk is not None
         assert self._policies is not None
-        if eui64 is not None and self._policies.heard(eui64, self._now_s()):
-            self._spawn(self._close_rejoins())
+        if eui64 is not None and self._policies.heard(eui64):
+            self._rejoins_are_over()
         endpoint = message.destination_endpoint
         self._counter = (self._counter + 1) % 256
         self._listener.packet_received(
@@ -559,6 +565,12 @@ class ZnpCoordinator(Coordinator):
                 aps_counter=self._counter,
             )
         )
+
+    def _rejoins_are_over(self) -> None:
+        if self._closing is not None:
+            self._closing.cancel()
+            self._closing = None
+        self._spawn(self._close_rejoins())
 
     async def _close_rejoins(self) -> None:
         assert self._policies is not None

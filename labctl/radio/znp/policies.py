@@ -29,7 +29,6 @@ class Policies:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._missing: set[Eui64] = set()
-        self._until_s = 0.0
 
     async def begin(self) -> None:
         """After each start of the network."""
@@ -51,26 +50,25 @@ class Policies:
             "rejoins", c.AppConfig.SetAllowRejoinTCPolicy.Req(AllowRejoin=allowed)
         )
 
-    async def let_back(self, devices: Iterable[Eui64], now_s: float) -> None:
-        """The network key changed, and these may have missed it."""
+    async def let_back(self, devices: Iterable[Eui64]) -> None:
+        """The network key changed, and these may have missed it. To be ended after `LET_BACK_S`."""
         self._missing = set(devices)
-        self._until_s = now_s + LET_BACK_S
         await self._allow_rejoins(bool(self._missing))
 
     def lets_back(self, eui64: Eui64) -> bool:
         """Whether a device that comes now may have come without the network key."""
         return eui64 in self._missing
 
-    def heard(self, eui64: Eui64, now_s: float) -> bool:
+    def heard(self, eui64: Eui64) -> bool:
         """A device has the network key. True when nobody is waited for any more: then `close`."""
         if not self._missing:
             return False
         self._missing.discard(eui64)
-        if now_s >= self._until_s:
-            self._missing.clear()
         return not self._missing
 
     async def close(self) -> None:
         """No more rejoins without the network key."""
-        if not self._missing:
-            await self._allow_rejoins(False)
+        if self._missing:
+            _LOGGER.info("%d devices did not come back after the new key", len(self._missing))
+            self._missing.clear()
+        await self._allow_rejoins(False)

@@ -40,7 +40,6 @@ EXTADDR = Item(ZSTACK, 0, 0x0001)
 STARTUP_OPTION = Item(ZSTACK, 0, 0x0003)
 ACTIVE_KEY = Item(ZSTACK, 0, 0x003A)
 APPLICATION_KEY_OWNERS = Item(ZSTACK, 0, 0x004C)
-TCLK_SEED = Item(ZSTACK, 0, 0x0101)
 MARK = Item(APPLICATION, 0x024C, 0x0000)
 """labctl's own: that it formed the network which the stick holds, and which one that is."""
 
@@ -157,12 +156,6 @@ def key_owners(octets: bytes) -> list[tuple[int, int]]:
         raise ValueError("the table of application link keys is cut short")
     found = (_OWNER.unpack_from(octets, 2 + each * _OWNER.size) for each in range(count))
     return [(address, slot) for address, slot, _ in found]
-
-
-def seed_key(seed: bytes, shift: int, partner: Eui64) -> bytes:
-    """The key that Z-Stack derives for a partner from its seed: turned left, and mixed with it."""
-    turned = seed[shift:] + seed[:shift]
-    return bytes(a ^ b for a, b in zip(turned, partner.little_endian * 2, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
