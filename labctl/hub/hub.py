@@ -278,7 +278,7 @@ class Hub(CoordinatorListener):
             described=lambda device: self._known.get(device.eui64),
         )
         self._bearers = bearers
-        self._losses = RadioLosses(
+        losses = self._losses = RadioLosses(
             bearers=bearers,
             log=self._log,
             keys=self._keys,
@@ -288,6 +288,7 @@ class Hub(CoordinatorListener):
             reporter=self._reporter,
         )
         self._losses.care = self._care
+        self._reporter.without_radio = lambda: bool(losses.cause)
         self._care.start()
 
     def _certificates_of(self, radio: RadioState) -> Mapping[int, Identity]:
@@ -614,12 +615,7 @@ class Hub(CoordinatorListener):
                 endpoint=packet.source_endpoint,
             )
         except RigError as error:
-            if not self._without_radio:
-                self._reporter.note("radio-error", Severity.ERROR, device.eui64, cause=error.what)
-
-    @property
-    def _without_radio(self) -> bool:
-        return self._losses is not None and bool(self._losses.cause)
+            self._reporter.note("radio-error", Severity.ERROR, device.eui64, cause=error.what)
 
     def _got_in(self, device: Device) -> None:
         self._identification.soon(device)
@@ -651,8 +647,7 @@ class Hub(CoordinatorListener):
     def _task_failed(self, error: BaseException) -> None:
         """A task of ours failed. A radio that failed under it is no bug."""
         if isinstance(error, RigError):
-            if not self._without_radio:  # that it is lost was said, and does not get truer
-                self._reporter.note("radio-error", Severity.ERROR, cause=error.what)
+            self._reporter.note("radio-error", Severity.ERROR, cause=error.what)
             return
         self._reporter.note("internal-error", Severity.ERROR, error=type(error).__name__)
         self._chores.report(error)

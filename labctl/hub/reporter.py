@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from labctl.clock import Clock
 from labctl.events import (
     DeviceSeen,
@@ -23,6 +25,8 @@ class Reporter:
     def __init__(self, bus: EventBus, clock: Clock) -> None:
         self.emit = bus.emit
         self.now_us = clock.now_us
+        self.without_radio: Callable[[], bool] = lambda: False
+        """Whether a radio is lost at the moment."""
 
     def note(
         self,
@@ -31,7 +35,12 @@ class Reporter:
         eui64: str | None = None,
         **detail: object,
     ) -> None:
-        """Something that has no event of its own; `kind` is a short stable word."""
+        """Something that has no event of its own; `kind` is a short stable word.
+
+        That a radio is lost was said when it was: what fails for that is no `radio-error`.
+        """
+        if kind == "radio-error" and self.without_radio():
+            return
         self.emit(
             Note(at_us=self.now_us(), kind=kind, severity=severity, eui64=eui64, detail=detail)
         )
