@@ -22,6 +22,7 @@ from labctl.config.fields import (
     unique,
     wrong,
 )
+from labctl.config.power import PowerOrNone
 from labctl.config.problems import quote
 from labctl.config.secrets import SecretReference, SecretSource
 from labctl.events import Band, DeviceKind
@@ -197,6 +198,8 @@ class Radio(Strict):
     bands: Bands = (Band.GHZ_2_4,)
     """What it can send on. All retail sticks have 2.4 GHz only. Both: a radio and a firmware that
     is on both at once (two PHYs)."""
+    power: PowerOrNone = None
+    """How its power is switched, for a stick that hangs; or `none`."""
     key_establishment: Suites | None = None
     """Virtual stick: suites that its firmware has the library and a lab certificate for."""
     virtual: Annotated[VirtualRadio, BeforeValidator(section)] = Field(default_factory=VirtualRadio)
@@ -269,6 +272,8 @@ class Device(Strict):
     bands: Bands | None = None
     """Bands that it can join on. Default: not known; of a virtual device 2.4 GHz, of a virtual gas
     meter both."""
+    power: PowerOrNone = None
+    """How its power is switched; or `none`."""
     virtual: Annotated[VirtualDevice | None, BeforeValidator(section)] = None
     """Present when the device is a virtual one."""
 

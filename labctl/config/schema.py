@@ -68,6 +68,8 @@ _TITLES = {
     "Rig": "Top level of a rig file",
     "Radio": "`radios.NAME`",
     "UsbIdentity": "`radios.NAME.usb`",
+    "Power": "`power` of a radio or a device",
+    "HubPort": "`power.uhubctl`",
     "VirtualRadio": "`radios.NAME.virtual`",
     "Device": "`devices.NAME`",
     "VirtualDevice": "`devices.NAME.virtual`",
