@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -44,6 +44,8 @@ PATIENCE_S: Final = 10.0
 FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 4.0
 """Between two attempts: 1, 2, 4, 4, ... s. A stick that is back is to be found within seconds."""
+SWITCH_AFTER: Final = 2
+"""Attempts that failed before the power is switched off and on, where it can be."""
 _START_S: Final = 60.0
 _STOP_S: Final = 5.0
 _PLUG_IN: Final = "plug the stick in again, and start another run"
@@ -53,7 +55,8 @@ class LastingCoordinator(Coordinator):
     """`make` gives a fresh driver of one radio, which `name` is for messages.
 
     `for_s` is how long a lost radio is waited for; 0: it is not. `gave_up` is called once when it
-    did not come back, or another one came in its place.
+    did not come back, or another one came in its place. `switch` switches its power off and on,
+    once for each loss, when starting it alone did not help; it raises nothing.
     """
 
     def __init__(
@@ -63,8 +66,10 @@ class LastingCoordinator(Coordinator):
         name: str,
         for_s: float,
         gave_up: Callable[[LabctlError], None],
+        switch: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._make = make
+        self._switch = switch
         self._name = name
         self._for_s = for_s
         self._gave_up = gave_up
@@ -178,7 +183,10 @@ class LastingCoordinator(Coordinator):
             self._gave_up(self._radio_lost(cause))
             return
         pause_s = FIRST_PAUSE_S
+        failed = 0
         while True:
+            if failed == SWITCH_AFTER and self._switch is not None:
+                await self._switch()
             try:
                 await self._start_again()
             except OtherRadioError as error:
@@ -188,6 +196,7 @@ class LastingCoordinator(Coordinator):
                 if loop.time() + pause_s > deadline_s:
                     self._gave_up(self._gone_for_good(cause, error))
                     return
+                failed += 1
                 _LOGGER.info("%s is not back yet: %s", self._name, error)
             except LabctlError as error:
                 self._gave_up(error)

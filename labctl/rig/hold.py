@@ -19,6 +19,7 @@ from pathlib import Path
 
 from labctl.clock import host_monotonic_s, wall_us
 from labctl.config.inventory import Radio
+from labctl.config.power import Power
 from labctl.config.resolved import LoadedRig
 from labctl.errors import BusyError, RigError
 from labctl.leases import Kind, Lease, Leases, LeaseState, LockFolder, Thing
@@ -63,6 +64,11 @@ class RigHold:
         if thing is None or things is None:
             return None
         return lambda: things.check(thing)
+
+    def check_power(self, power: Power) -> None:
+        """Before a switch of the rig is used. Raises `LeaseLostError`."""
+        if self._things is not None:
+            self._things.check(power_thing(power))
 
     def beat(self, *, patience_s: float = 1.0) -> None:
         """Say that the owner lives. Raises `LeaseLostError`, `BusyError`, `RigError`."""
@@ -203,11 +209,19 @@ def radio_thing(name: str, radio: Radio) -> Thing:
     return Thing(Kind.RADIO, identity(name, radio))
 
 
+def power_thing(power: Power) -> Thing:
+    """A port of a switch: two things that hang on one port are switched together."""
+    return Thing(Kind.POWER, power.identity)
+
+
 def _other_things(loaded: LoadedRig) -> set[Thing]:
     if loaded.is_virtual:
         return set()
+    devices = [device for device in loaded.devices if device.device.virtual is None]
+    second = loaded.second_radio
+    powers = [loaded.radio.power, second.power if second else None]
+    powers += [device.device.power for device in devices]
     return {
-        Thing(Kind.DEVICE, str(device.eui64))
-        for device in loaded.devices
-        if device.device.virtual is None
+        *(Thing(Kind.DEVICE, str(device.eui64)) for device in devices),
+        *(power_thing(power) for power in powers if power is not None),
     }

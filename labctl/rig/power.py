@@ -13,15 +13,18 @@ import contextlib
 import enum
 import json
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from labctl.clock import wall_us
+from labctl.config.inventory import Radio
 from labctl.config.power import Power
 from labctl.errors import RigError
 from labctl.files import replace_file
+from labctl.radio.ports import NETWORK, resolve
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -119,7 +122,8 @@ class PowerSwitch:
 
     async def switch(self, *, on: bool) -> None:
         """Switch it, without looking what came of it. Raises `RigError`."""
-        self._may_switch()
+        if not on:  # on again is right whoever has it by then
+            self._may_switch()
         words = self._power.words(on=on)
         try:
             process = await asyncio.create_subprocess_exec(
@@ -219,6 +223,29 @@ class PowerSwitch:
 
     def _failed(self, what: str, mend: str) -> RigError:
         return RigError(f"the power of {self.name} was not switched: {what}", mend=mend)
+
+
+def radio_switch(
+    name: str, radio: Radio, book: PowerBook, may_switch: Callable[[], None]
+) -> PowerSwitch | None:
+    """The switch of a radio of the inventory; None where it is done by hand."""
+    if radio.power is None:
+        return None
+    seen_by_nobody = radio.path is not None and radio.path.startswith(NETWORK)
+
+    def is_there() -> bool:
+        try:
+            return os.path.exists(resolve(name, radio))
+        except RigError:
+            return False
+
+    return PowerSwitch(
+        f"the radio {name!r}",
+        radio.power,
+        book,
+        None if seen_by_nobody else is_there,
+        may_switch,
+    )
 
 
 def _last_line(said: bytes) -> str:

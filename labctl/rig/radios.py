@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -25,12 +25,14 @@ def coordinator(
     fence_of: Callable[[str], Fence | None] = lambda _: None,
     *,
     gave_up: Callable[[LabctlError], None],
+    switch_of: Callable[[str, Radio], Callable[[], Awaitable[None]] | None] = lambda *_: None,
 ) -> Coordinator:
     """The driver, or both, each outliving its stick for as long as the rig file says.
 
     `virtual_paths` are where virtual sticks listen, in the rig's order. `fence_of` gives, for a
     radio's name, what its driver asks before every write to it. `gave_up` is called when a lost
-    radio does not come back.
+    radio does not come back. `switch_of` gives what switches a radio's power off and on, where that
+    can be done.
     """
     radios = [(loaded.radio_name, loaded.radio)]
     if loaded.second is not None:
@@ -48,6 +50,7 @@ def coordinator(
             name=name,
             for_s=loaded.rig.hub.reconnect.total_seconds(),
             gave_up=gave_up,
+            switch=switch_of(name, radio),
         )
         for number, (name, radio) in enumerate(radios)
     ]

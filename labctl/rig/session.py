@@ -27,6 +27,7 @@ from typing import Any
 from labctl import __version__
 from labctl.capture.wireshark import write_wireshark_keys
 from labctl.clock import MICROSECONDS, Clock
+from labctl.config.inventory import Radio
 from labctl.config.resolved import DeviceUnderTest, LoadedRig
 from labctl.errors import ConfigurationError, InternalError, LabctlError, RigError
 from labctl.events import (
@@ -57,6 +58,7 @@ from labctl.rig.journal_file import NAME as JOURNAL
 from labctl.rig.journal_file import JournalFile
 from labctl.rig.key_store import KeyStore
 from labctl.rig.keypad import Keypad
+from labctl.rig.power import PowerBook, radio_switch
 from labctl.rig.radios import coordinator
 from labctl.rig.room import virtual_bench
 from labctl.rig.state_folder import StateFolder, key_store_path
@@ -341,6 +343,7 @@ async def _put_together(opening: _Opening, stack: AsyncExitStack) -> RigSession:
             paths,
             opening.hold.fence,
             gave_up=partial(_break, opening.broken),
+            switch_of=partial(_switch_of, opening),
         ),
         bus,
         clock,
@@ -380,6 +383,44 @@ async def _put_together(opening: _Opening, stack: AsyncExitStack) -> RigSession:
         broken=opening.broken,
         desk=desk,
     )
+
+
+def _switch_of(
+    opening: _Opening, name: str, radio: Radio
+) -> Callable[[], Coroutine[Any, Any, None]] | None:
+    """What switches a radio's power off and on, and records what came of it."""
+    power = radio.power
+    if power is None or radio.is_virtual:
+        return None
+    switch = radio_switch(
+        name,
+        radio,
+        PowerBook(opening.folder.root),
+        lambda: opening.hold.check_power(power),
+    )
+    assert switch is not None
+
+    async def cycle() -> None:
+        detail: dict[str, object] = {"radio": name, "switch": switch.identity}
+        severity = Severity.INFO
+        if not switch.worth_trying:
+            _LOGGER.info("the power of %s is not switched: it is known not to help", name)
+            return
+        try:
+            detail["ability"] = (await switch.cycle()).ability.value
+        except RigError as error:
+            detail["cause"] = error.what
+            severity = Severity.WARNING
+        opening.bus.emit(
+            Note(
+                at_us=opening.clock.now_us(),
+                kind="power-switched",
+                severity=severity,
+                detail=detail,
+            )
+        )
+
+    return cycle
 
 
 async def note_without_rig(loaded: LoadedRig, database: Path, note: str, found: Note) -> None:

@@ -107,6 +107,7 @@ def with_stick(
     for_s: float = 600.0,
     pty: Path | None = None,
     eui64: Eui64 | None = None,
+    switch: Callable[[VirtualEzspNcp], Coroutine[Any, Any, None]] | None = None,
 ) -> None:
     async def main() -> None:
         stick, owner = stick_of(), Owner()
@@ -118,7 +119,13 @@ def with_stick(
         def make() -> Coordinator:
             return EzspCoordinator(EzspPort("stick", path, eui64=eui64), random.Random(3).randbytes)
 
-        radio = LastingCoordinator(make, name="stick", for_s=for_s, gave_up=owner.given_up)
+        radio = LastingCoordinator(
+            make,
+            name="stick",
+            for_s=for_s,
+            gave_up=owner.given_up,
+            switch=None if switch is None else lambda: switch(stick),
+        )
         radio.listen(owner)
         states = await radio.start(SETTINGS, ENDPOINTS)
         await radio.install_link_key(DEVICE, KEY)
@@ -188,6 +195,40 @@ def test_a_hung_stick_is_found_in_the_stated_time(after_s: float) -> None:
         assert bench.owner.restored[0][0] - restarted_s < 10
 
     with_stick(scenario)
+
+
+def test_the_power_of_a_hung_stick_is_switched_when_starting_it_does_not_help() -> None:
+    switched: list[float] = []
+
+    async def switch(stick: VirtualEzspNcp) -> None:
+        switched.append(now())
+        stick.restart()
+
+    async def scenario(bench: Bench) -> None:
+        bench.stick.crash()
+        await bench.owner.restored_times(1)
+        assert not switched, "it came back by itself"
+        for times in (1, 2):
+            bench.stick.hang()
+            await bench.owner.restored_times(times + 1)
+            assert len(switched) == times
+            assert bench.owner.restored[-1][0] - switched[-1] < 10
+
+    with_stick(scenario, switch=switch)
+
+
+def test_power_that_does_not_help_is_switched_once_for_each_loss() -> None:
+    switched: list[float] = []
+
+    async def switch(stick: VirtualEzspNcp) -> None:
+        switched.append(now())
+
+    async def scenario(bench: Bench) -> None:
+        bench.stick.hang()
+        await bench.owner.until(lambda: bench.owner.gave_up)
+        assert len(switched) == 1
+
+    with_stick(scenario, for_s=300.0, switch=switch)
 
 
 def test_firmware_that_only_acknowledges_is_found_in_the_stated_time_and_reset() -> None:
