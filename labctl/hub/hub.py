@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from labctl.clock import Clock
-from labctl.errors import ConfigurationError, DeliveryError, RigError
+from labctl.errors import ConfigurationError, DeliveryError, RigError, UsageError
 from labctl.events import Band, EventBus, Severity
 from labctl.hub import binding, causes
 from labctl.hub import frames as zcl
@@ -17,6 +17,7 @@ from labctl.hub.bearers import Bearers
 from labctl.hub.binding import BindingTable
 from labctl.hub.chores import Chores
 from labctl.hub.device_log import Device, DeviceLog, KeyState
+from labctl.hub.device_reads import DeviceReads, Reading
 from labctl.hub.endpoints import Endpoint
 from labctl.hub.eviction import Eviction
 from labctl.hub.frames import Frame, MalformedFrame
@@ -135,6 +136,7 @@ class Hub(CoordinatorListener):
         self._identification = Identification(
             coordinator, self._reporter, self._chores, settings.patience
         )
+        self._device_reads = DeviceReads(coordinator, self._reporter, settings.patience.answer_s)
         self._dispatcher = Dispatcher(
             settings,
             self._endpoints,
@@ -402,6 +404,21 @@ class Hub(CoordinatorListener):
             raise RigError(f"{eui64} is not in the device log", mend="pair it first")
         await self._key_establishments.initiate(device, suite=suite)
 
+    async def read_device(
+        self,
+        eui64: Eui64,
+        cluster_id: int,
+        attributes: Sequence[int],
+        *,
+        endpoint: int | None = None,
+    ) -> list[Reading]:
+        """Read attributes of a device's server. Raises `UsageError`, `RigError`."""
+        self.bearers  # noqa: B018 - raises when there are none
+        device = self._log.get(eui64)
+        if device is None:
+            raise UsageError(f"{eui64} is not in the device log")
+        return await self._device_reads.read(device, cluster_id, attributes, endpoint)
+
     async def update_network_key(self) -> None:
         """Give every device that listens a new network key, and switch to it. Takes some 10 s.
 
@@ -628,6 +645,8 @@ class Hub(CoordinatorListener):
             self._trust_centre.progressed(device, read=True)
 
     def _own_answer(self, device: Device, packet: Incoming, frame: Frame) -> None:
+        if self._device_reads.answered(device, packet, frame):
+            return
         if packet.cluster_id != KEY_ESTABLISHMENT:
             self._identification.answered(device, packet, frame)
             self.care.answered(device, packet, frame)
