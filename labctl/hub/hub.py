@@ -450,6 +450,30 @@ class Hub(CoordinatorListener):
         """The log, for looking at."""
         return self._log
 
+    @property
+    def lost(self) -> Mapping[int, str]:
+        """The bearers whose radio is lost at the moment, and why."""
+        return {} if self._losses is None else self._losses.lost
+
+    def declare(self) -> None:
+        """Say again what a record begins with: radios, devices, read schedules.
+
+        For a record that begins while the hub runs. What is counted until now is told before.
+        """
+        for bearer, state in enumerate(self.bearers):
+            self._reporter.radio_up(state)
+            if bearer in self.lost:
+                self._losses_known.again(bearer)
+        for device in self._log:
+            self._reporter.device_declared(device)
+        for declaration in self._reads.declarations(self._clock.now_us()):
+            self._bus.emit(declaration)
+
+    @property
+    def _losses_known(self) -> RadioLosses:
+        assert self._losses is not None  # there are bearers
+        return self._losses
+
     def _forgotten(self, device: Device) -> None:
         """A device is out: nothing of it stays."""
         self._bindings.forget(device.eui64)

@@ -48,20 +48,32 @@ class RadioLosses:
         """Why a radio is lost at the moment; empty when none is."""
         return next(iter(self._lost.values()), "")
 
+    @property
+    def lost(self) -> dict[int, str]:
+        """The lost bearers, and why each is."""
+        return dict(self._lost)
+
+    def again(self, bearer: int) -> None:
+        """Say once more that a bearer's radio is lost, to a record that has just begun."""
+        self._tell(bearer, 0.0)
+
+    def _tell(self, bearer: int, silent_s: float) -> None:
+        self._bus.emit(
+            RadioLost(
+                at_us=self._reporter.now_us(),
+                name=self._bearers[bearer].name,
+                cause=self._lost[bearer],
+                silent_us=round(silent_s * 1e6),
+            )
+        )
+
     def went(self, cause: str, bearer: int, silent_s: float) -> None:
         """A radio is gone: infrastructure, and the end of whatever was under way on it."""
         if bearer in self._lost:
             return
         same = self._same_radio(bearer)
         self._lost.update(dict.fromkeys(same, cause))
-        self._bus.emit(
-            RadioLost(
-                at_us=self._reporter.now_us(),
-                name=self._bearers[bearer].name,
-                cause=cause,
-                silent_us=round(silent_s * 1e6),
-            )
-        )
+        self._tell(bearer, silent_s)
         there = [device for device in self._log if (device.bearer or 0) in same]
         self._key_establishments.radio_lost(there)
         self._trust_centre.radio_lost(cause, there)

@@ -104,7 +104,7 @@ def test_what_cannot_be_read_says_why() -> None:
 def test_a_malformed_answer_is_said_to_be_one(payload: bytes) -> None:
     async def scenario(bench: Bench) -> None:
         answers(located(bench), payload)
-        with pytest.raises(RigError, match="malformed|did not answer"):
+        with pytest.raises(RigError, match=r"malformed|did not answer"):
             await bench.hub.read_device(IHD_EUI64, 0, (4,), endpoint=1)
 
     with_keys(scenario)
