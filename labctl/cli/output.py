@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-QUIET, NORMAL, VERBOSE, DEBUG = -1, 0, 1, 2
+QUIET, NORMAL, VERBOSE, DEBUG, DRIVERS = -1, 0, 1, 2, 3
 
 
 class Color(enum.StrEnum):
@@ -173,7 +173,7 @@ def output_options(schema: str | None = None) -> Callable[[Function], Function]:
                 count=True,
                 expose_value=False,
                 callback=_set("verbosity", int),
-                help="Say more; -vv says most, and shows tracebacks.",
+                help="Say more; -vv shows tracebacks, -vvv the drivers' lines too.",
             ),
             click.option(
                 "-q",
@@ -217,10 +217,26 @@ def examples(*lines: str) -> str:
 
 
 _SECRET_LIKE = re.compile(
-    r"(?:[0-9A-Fa-f]{2}[ :\-]?){7,}[0-9A-Fa-f]{0,2}|(?:\\x[0-9A-Fa-f]{2}[ -~]{0,2}){4,}"
+    r"(?:[0-9A-Fa-f]{2}[ :\-]?){7,}[0-9A-Fa-f]{0,2}"  # hexadecimal, and the digits of a code
+    r"|(?:\\x[0-9A-Fa-f]{2}[ -~]{0,2}){4,}"
+    r"|(?:(?:0x)?[0-9A-Fa-f]{1,3}(?:, ?| )){6,}(?:0x)?[0-9A-Fa-f]{1,3}\b"  # octets as numbers
 )
+_OCTETS = re.compile(r"""\bb(['"])((?:\\.|(?!\1)[^\\])*)\1""", re.DOTALL)
+_OCTET = re.compile(r"\\x..|\\.|.", re.DOTALL)
+_SHORT = 6
+"""Octets that may be shown: no key and no code is so short."""
 
 
 def scrub(text: str) -> str:
-    """The text without anything that could be a key or a code. For tracebacks."""
-    return _SECRET_LIKE.sub("<hidden>", text)
+    """The text without anything that could be a key or a code. For tracebacks and log lines."""
+    return _SECRET_LIKE.sub("<hidden>", scrub_literals(text))
+
+
+def scrub_literals(text: str) -> str:
+    """The text with each literal of octets (`b'...'`) replaced by their number."""
+    return _OCTETS.sub(_shown_octets, text)
+
+
+def _shown_octets(literal: re.Match[str]) -> str:
+    count = len(_OCTET.findall(literal[2]))
+    return literal[0] if count <= _SHORT else f"<{count} octets>"
