@@ -18,6 +18,7 @@ from labctl.config.resolved import LoadedRig
 from labctl.events import Event, EventBus
 from labctl.hub.hub import Hub
 from labctl.radio.ezsp import EzspCoordinator, EzspPort
+from labctl.radio.znp import ZnpCoordinator, ZnpPort
 from labctl.rig.assembly import hub_settings
 from labctl.rig.key_store import KeyStore
 from labctl.rig.meters import meters
@@ -31,6 +32,9 @@ from labctl.virtual.devices import Behaviour, Timings, VirtualDevice
 from labctl.virtual.ncp import Flash, VirtualEzspNcp
 from labctl.virtual.ncp import Identity as Firmware
 from labctl.virtual.propagation import Propagation
+from labctl.virtual.znp import Memory, VirtualZnpNcp
+from labctl.virtual.znp.nvram import Table
+from labctl.virtual.znp.structures import HAS_INSTALL_CODE, TclkEntry
 
 START_S = 1_767_600_000
 STICK = Eui64("00:00:5e:ef:10:00:00:01")
@@ -54,6 +58,7 @@ class PairingLab:
         suites: tuple[int, ...] = (2,),
         stick_suites: tuple[int, ...] = (),
         ezsp: int = 13,
+        driver: str = "ezsp",
     ) -> None:
         self._loaded = loaded
         self._folder = folder
@@ -61,6 +66,7 @@ class PairingLab:
         self._suites = suites
         self._stick_suites = stick_suites
         self._ezsp = ezsp
+        self._driver = driver
         self.loop = asyncio.get_running_loop()
         self.bugs: list[dict[str, Any]] = []
         self.loop.set_exception_handler(lambda _, context: self.bugs.append(context))
@@ -84,9 +90,9 @@ class PairingLab:
             }
             for issuer in (ISSUER, FOREIGN_ISSUER)
         }
-        self.stick: VirtualEzspNcp | None = None
+        self.stick: VirtualEzspNcp | VirtualZnpNcp | None = None
         self.hub: Hub | None = None
-        self._coordinator: EzspCoordinator | None = None
+        self._coordinator: EzspCoordinator | ZnpCoordinator | None = None
         self._life = 0
         self.devices: list[VirtualDevice] = []
 
@@ -104,15 +110,20 @@ class PairingLab:
     async def plug_in(self, stick: Eui64 = STICK) -> None:
         """Give a stick power, with the flash that it has."""
         self._life += 1
-        self.stick = VirtualEzspNcp(
-            air=self.air,
-            eui64=stick,
-            flash=Flash(self._folder / f"stick-{stick.replace(':', '')}.json"),
-            rng=self.random(f"stick {self._life}"),
-            cbke={suite: self.identity(suite, stick) for suite in self._stick_suites} or None,
-            identity=Firmware.speaking(self._ezsp),
-        )
-        self._port = await self.stick.listen()
+        file = self._folder / f"stick-{stick.replace(':', '')}.json"
+        rng = self.random(f"stick {self._life}")
+        if self._driver == "znp":
+            self.stick = VirtualZnpNcp(air=self.air, eui64=stick, memory=Memory(file), rng=rng)
+        else:
+            self.stick = VirtualEzspNcp(
+                air=self.air,
+                eui64=stick,
+                flash=Flash(file),
+                rng=rng,
+                cbke={suite: self.identity(suite, stick) for suite in self._stick_suites} or None,
+                identity=Firmware.speaking(self._ezsp),
+            )
+        self._port = await self.stick.listen("127.0.0.1", 0)
 
     async def pull_out(self) -> None:
         """Take the stick's power."""
@@ -126,9 +137,11 @@ class PairingLab:
         if self.stick is None:
             await self.plug_in()
         rng = self.random(f"hub {self._life}")
-        self._coordinator = EzspCoordinator(
-            EzspPort(name="stick", path=f"socket://127.0.0.1:{self._port}"), rng.randbytes
-        )
+        path = f"socket://127.0.0.1:{self._port}"
+        if self._driver == "znp":
+            self._coordinator = ZnpCoordinator(ZnpPort(name="stick", path=path), rng.randbytes)
+        else:
+            self._coordinator = EzspCoordinator(EzspPort(name="stick", path=path), rng.randbytes)
         bus = EventBus()
         bus.subscribe(self.events.append)
         self.hub = Hub(
@@ -152,6 +165,9 @@ class PairingLab:
             return
         await hub._chores.cancel()
         coordinator._stopping = True
+        if isinstance(coordinator, ZnpCoordinator):
+            await coordinator.abandon()
+            return
         if coordinator._app is not None and coordinator._app._watchdog_task is not None:
             coordinator._app._watchdog_task.cancel()
         for task in tuple(coordinator._tasks):
@@ -217,6 +233,8 @@ class PairingLab:
     def keys_in_the_stick(self) -> dict[Eui64, Secret]:
         """The NCP's link key table, as its flash has it."""
         assert self.stick is not None
+        if isinstance(self.stick, VirtualZnpNcp):
+            return _keys_in(self.stick)
         table = self.stick.firmware.contents.link_keys.values()
         return {partner: Secret(key) for partner, key in table}
 
@@ -228,3 +246,14 @@ class PairingLab:
                 return False
             await asyncio.sleep(step_s)
         return True
+
+
+def _keys_in(stick: VirtualZnpNcp) -> dict[Eui64, Secret]:
+    """A Z-Stack's keys of install codes, by partner."""
+    nvram = stick.firmware.nvram
+    entries = map(TclkEntry.unpack, nvram.entries(Table.TCLK))
+    return {
+        entry.partner: Secret(nvram.entry(Table.INSTALL_CODES, entry.install_code & 0x7F))
+        for entry in entries
+        if not entry.empty and entry.install_code & HAS_INSTALL_CODE
+    }

@@ -97,7 +97,7 @@ def test_a_huge_message_is_only_announced_and_the_driver_cannot_read_it(length: 
     message = mt.unpack_message(mt.AF_INCOMING_EXT, octets)
     assert (message.nwk, message.length, message.data) == (0x1234, length, b"")
     assert message.is_huge
-    with pytest.raises(ValueError, match="IncomingMsgExt|too short|remaining|Data"):
+    with pytest.raises(ValueError, match=r"IncomingMsgExt|short|Data"):
         c.AF.IncomingMsgExt.Callback.from_frame(
             t_frame(c.AF.IncomingMsgExt.Callback.header, octets), align=True
         )
@@ -140,7 +140,7 @@ def test_where_the_network_is_is_read_and_the_driver_misreads_it() -> None:
     assert (info.state, info.pan_id, info.channel) == (9, 0x1A2B, 25)
     assert info.extended_pan_id == Eui64("00:00:5e:ef:10:00:00:01")
     header = c.ZDO.ExtNwkInfo.Rsp.header
-    with pytest.raises(ValueError, match="ExtNwkInfo|too short|Data|remaining"):
+    with pytest.raises(ValueError, match=r"ExtNwkInfo|short|Data"):
         c.ZDO.ExtNwkInfo.Rsp.from_frame(t_frame(header, octets))
     with pytest.raises(ValueError, match="cut short"):
         mt.unpack_network_info(octets[:-1])

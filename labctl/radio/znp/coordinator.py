@@ -21,6 +21,7 @@ from labctl.radio.coordinator import (
     CoordinatorListener,
     EndpointDescriptor,
     Incoming,
+    JoinDecision,
     NetworkSettings,
     Outgoing,
     PhySettings,
@@ -49,8 +50,8 @@ from labctl.radio.znp.forming import (
 from labctl.radio.znp.joins import join_seen
 from labctl.radio.znp.link_keys import LinkKeys
 from labctl.radio.znp.memory import Memory
-from labctl.radio.znp.policies import LET_BACK_S, Policies
-from labctl.radio.znp.receiving import OWN_NWK, Inbox, nwk_in_the_stick
+from labctl.radio.znp.policies import Policies
+from labctl.radio.znp.receiving import DEVICE_ANNOUNCE, OWN_NWK, Inbox, nwk_in_the_stick
 from labctl.radio.znp.sending import Sender
 from labctl.radio.znp.tables import ACTIVE_KEY
 from labctl.radio.znp.troubles import driver_errors, start_failed
@@ -107,8 +108,8 @@ class ZnpCoordinator(Coordinator):
         self._power_dbm = 0
         self._addresses = AddressBook()
         self._parents: dict[Eui64, int] = {}
+        self._given_key: set[Eui64] = set()
         self._open_until_s = 0.0
-        self._closing: asyncio.TimerHandle | None = None
         self._counter = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
@@ -163,7 +164,7 @@ class ZnpCoordinator(Coordinator):
         self._check(network, phy)
         keys = self._keys = LinkKeys(connection, radio=self._port.name, restart=self._restart)
         self._sender = Sender(connection, radio=self._port.name)
-        self._policies = Policies(connection)
+        self._policies = Policies(connection, lambda: self._spawn(self._follow_policies()))
         self._inbox = Inbox(
             connection,
             self._sender,
@@ -180,6 +181,9 @@ class ZnpCoordinator(Coordinator):
         connection.on_confirm = self._sender.confirmed
         connection.on_message = self._message
         self._bind(connection)
+        if resumed:
+            # They may have missed a change of the network key before.
+            self._policies.expect(keys.partners, keyless=False)
         await self._after_reset(connection)
         assert self._settings is not None
         if keys.slots < self._settings.max_devices:
@@ -314,8 +318,8 @@ class ZnpCoordinator(Coordinator):
         """Close joining and the port. The network stays in the NCP."""
         self._stopping = True
         connection, self._connection = self._connection, None
-        if self._closing is not None:
-            self._closing.cancel()
+        if self._policies is not None:
+            self._policies.end()
         for task in tuple(self._tasks):
             task.cancel()
         if connection is None:
@@ -375,6 +379,9 @@ class ZnpCoordinator(Coordinator):
         async with self._turn:
             with self._driver():
                 await self._key_table.write(eui64, key)
+                assert self._policies is not None
+                self._policies.expect([eui64], keyless=True)
+                await self._policies.follow()
         self._addresses.keyed(eui64)
 
     async def erase_link_key(self, eui64: Eui64) -> None:
@@ -382,6 +389,8 @@ class ZnpCoordinator(Coordinator):
         async with self._turn:
             with self._driver():
                 await self._key_table.erase(eui64)
+                assert self._policies is not None
+                self._policies.forget(eui64)
         self._addresses.unkeyed(eui64)
 
     async def remove_device(self, eui64: Eui64, nwk: int) -> None:
@@ -420,10 +429,8 @@ class ZnpCoordinator(Coordinator):
             sequence = (await self._key_sequence() + 1) % 256
             data = struct.pack("<HB", _ALL_DEVICES, sequence)
             await self._running.must("switching the network key", mt.ZDO_EXT_SWITCH_NWK_KEY, data)
-            await self._policies.let_back(self._key_table.partners)
-        if self._closing is not None:
-            self._closing.cancel()
-        self._closing = asyncio.get_running_loop().call_later(LET_BACK_S, self._rejoins_are_over)
+            self._policies.key_changed(self._key_table.partners)
+            await self._policies.follow()
 
     async def _key_sequence(self) -> int:
         item = await Memory(self._running).read(ACTIVE_KEY)
@@ -456,6 +463,10 @@ class ZnpCoordinator(Coordinator):
                 )
         with self._driver():
             await self._sender.send(packet)
+        if packet.aps_ack and packet.profile_id and self._policies is not None:
+            reached = self._addresses.eui64_of(packet.nwk)
+            if reached is not None:
+                self._policies.reached(reached)
 
     async def counters(self) -> dict[str, int]:
         """None: Z-Stack builds for sticks count nothing that a host could ask for."""
@@ -511,10 +522,19 @@ class ZnpCoordinator(Coordinator):
             parent,
             is_open=self._now_s() < self._open_until_s,
             had_nwk=self._addresses.nwk_of(eui64),
-            key_missing=self._policies.lets_back(eui64),
+            key_missing=self._policies.may_be_keyless(eui64),
         )
+        if not self._key_table.holds(eui64):
+            _LOGGER.warning(
+                "%s: the trust centre let %s in under the default key, which everybody knows: "
+                "change the network key",
+                self._port.name,
+                eui64,
+            )
         self._addresses.remember(eui64, nwk)
         self._parents[eui64] = parent
+        if join.decision is JoinDecision.KEY_SENT:
+            self._given_key.add(eui64)
         self._listener.join_seen(join)
 
     def _moved(self, channel: Channel) -> None:
@@ -527,6 +547,7 @@ class ZnpCoordinator(Coordinator):
         assert self._listener is not None
         eui64 = Eui64(str(told.IEEE))
         self._parents.pop(eui64, None)
+        self._given_key.discard(eui64)
         self._listener.device_left(eui64, int(told.NWK))
 
     def _zdo_message(self, told: Any) -> None:
@@ -541,9 +562,10 @@ class ZnpCoordinator(Coordinator):
         assert self._listener is not None
         assert message.nwk is not None
         assert self._policies is not None
-        if eui64 is not None and self._policies.heard(eui64):
-            self._rejoins_are_over()
         endpoint = message.destination_endpoint
+        if not endpoint and message.cluster_id == DEVICE_ANNOUNCE and eui64 in self._given_key:
+            self._given_key.discard(eui64)  # it could read the key, and has used it
+            self._policies.reached(eui64)
         self._counter = (self._counter + 1) % 256
         self._listener.packet_received(
             Incoming(
@@ -566,17 +588,11 @@ class ZnpCoordinator(Coordinator):
             )
         )
 
-    def _rejoins_are_over(self) -> None:
-        if self._closing is not None:
-            self._closing.cancel()
-            self._closing = None
-        self._spawn(self._close_rejoins())
-
-    async def _close_rejoins(self) -> None:
+    async def _follow_policies(self) -> None:
         assert self._policies is not None
         try:
             with self._driver():
-                await self._policies.close()
+                await self._policies.follow()
         except RigError as error:
             _LOGGER.warning("rejoins without the network key stay allowed: %s", error)
 
