@@ -37,6 +37,7 @@ class Air:
         self.propagation = propagation or Propagation()
         self.fading = self.propagation.fading_table()
         self.radios: list[Radio] = []
+        self.monitors: list[Radio] = []  # those of them that take everything
         self.captures: list[Sniffer] = []
         self.capturing = False
         self.disturbers: dict[Disturber, Bursts] = {}

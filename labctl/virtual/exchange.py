@@ -195,6 +195,8 @@ class Exchange:
         for receiver, rssi, lqi in self.receivers:
             if receiver.attached:
                 receiver.client.frame_received(self.psdu, round(rssi), lqi)
+        if self.acker is not None and medium.air.monitors:
+            medium.overhear_ack(self, _ACKS[self.ack_pending][self.psdu[2]])
         if not radio.attached or self.dead:
             return
         if not repeat:

@@ -205,6 +205,24 @@ class Medium:
         psdu = _ACK_SAMPLE
         return self._received(acker, exchange.radio, psdu, interference) is not None
 
+    def overhear_ack(self, exchange: Exchange, psdu: bytes) -> None:
+        """Let the radios that take everything have the acknowledgement of a frame."""
+        assert exchange.acker is not None
+        acker = exchange.acker[0]
+        if not acker.attached:
+            return  # gone since: nobody can say any more how strong it was
+        for radio in self.air.monitors:
+            if radio.medium is not self or radio.listening_since > exchange.ack_start:
+                continue
+            interference = None
+            if len(self.exchanges) > 1 or self.disturbers:
+                interference = self._interference(
+                    radio, exchange, exchange.ack_start, exchange.ack_end
+                )
+            received = self._received(acker, radio, psdu, interference)
+            if received is not None:
+                radio.client.frame_received(psdu, round(received[1]), received[2])
+
     def _talks(self, radio: Radio, exchange: Exchange) -> bool:
         """Half duplex: whether `radio` sends something itself during the frame."""
         for each in self.exchanges:

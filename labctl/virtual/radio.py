@@ -55,6 +55,7 @@ class Radio:
         "exchange",
         "listening_since",
         "medium",
+        "monitor",
         "name",
         "off_until",
         "on_airtime",
@@ -83,6 +84,7 @@ class Radio:
         self.sensitivity_dbm = -100.0
         self.attached = True
         self.promiscuous = False  # scanning: beacons of all PANs and nothing else
+        self.monitor = False  # takes every frame of its channel, and acknowledges none
         self.pan_coordinator = False
         self.listening_since = math.inf  # when the receiver was switched on and tuned; inf: off
         self.medium: Medium | None = None
@@ -125,6 +127,11 @@ class Radio:
         elif self.listening_since == math.inf:
             assert self.medium is not None
             self.listening_since = self.medium.loop.time()
+
+    def overhear(self) -> None:
+        """Take every frame and acknowledgement of the channel from now on, whoever it is for."""
+        self.promiscuous = self.monitor = True
+        self.air.monitors.append(self)
 
     def move(self, position: Position) -> None:
         """Carry the radio somewhere else: another waypoint, another shadowing."""
@@ -195,7 +202,7 @@ class Radio:
         """The hardware's address filter."""
         mode = psdu[1] >> 2 & 3
         if self.promiscuous:
-            return psdu[0] & 7 == 0
+            return self.monitor or psdu[0] & 7 == 0
         if mode == 2:
             wanted = psdu[3:7]
             return (
@@ -212,7 +219,7 @@ class Radio:
     def acknowledges(self, psdu: bytes) -> bool:
         """Whether this radio answers the frame with an acknowledgement: not to broadcasts, and not
         when it may not transmit at all."""
-        if psdu[5:7] == b"\xff\xff":
+        if psdu[5:7] == b"\xff\xff" or self.monitor:
             return False
         if self.regulator is None:
             return True
@@ -256,3 +263,5 @@ class Radio:
             self.medium = None
         self.forget_levels()
         self.air.radios.remove(self)
+        if self.monitor:
+            self.air.monitors.remove(self)

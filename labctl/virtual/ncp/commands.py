@@ -7,7 +7,7 @@ as the field `name` says), `u16*` (a count before), and the structures of `codec
 is called `status` or `reason` is a status code, and a number of another kind has another name.
 
 Frames that are not here belong to libraries that a coordinator's firmware is built without (RF4CE,
-ZLL, Green Power, bootloader over the air, manufacturing tests): the answer is INVALID_FRAME_ID.
+ZLL, Green Power, bootloader over the air): the answer is INVALID_FRAME_ID.
 """
 
 from __future__ import annotations
@@ -181,6 +181,15 @@ u32 status
 0114 export_key(context context) -> key key, u32 status
 0115 import_key(context context, key key) -> u32 status
 0116 get_network_key_info() -> u32 status, keyinfo info
+
+# manufacturing library: the radio without the stack
+0083 mfglib_start(u8 rx_callback) -> u8 status
+0084 mfglib_end() -> u8 status
+008A mfglib_set_channel(u8 channel) -> u8 status
+008B mfglib_get_channel() -> u8 channel
+008C mfglib_set_power(u16 mode, i8 power) -> u8 status
+008D mfglib_get_power() -> i8 power
+008E mfglib_rx_handler: u8 lqi, i8 rssi, bytes contents
 
 # Green Power: a sink table that is always empty
 00DD gp_sink_table_get_entry(u8 index) -> u8 status, sink62 entry

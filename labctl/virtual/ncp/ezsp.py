@@ -30,6 +30,7 @@ from labctl.virtual.ncp.handlers.joining import Joining
 from labctl.virtual.ncp.handlers.key_commands import KeyCommands
 from labctl.virtual.ncp.handlers.key_establishment import KeyEstablishment
 from labctl.virtual.ncp.handlers.messaging import Messaging
+from labctl.virtual.ncp.handlers.mfglib import Mfglib
 from labctl.virtual.ncp.handlers.network import Network
 from labctl.virtual.ncp.handlers.phys import Phys
 from labctl.virtual.ncp.handlers.scanning import Scanning
@@ -137,6 +138,7 @@ class Ezsp:
         self.counters = Counters(self)
         self.tokens = Tokens(self)
         self.utilities = Utilities(self)
+        self.mfglib = Mfglib(self)
         self.key_establishment = KeyEstablishment(self, cbke or {})
         self._parts: tuple[Part, ...] = (
             *((self.key_establishment,) if cbke else ()),  # before the stubs of `security`
@@ -155,6 +157,7 @@ class Ezsp:
             self.counters,
             self.tokens,
             self.utilities,
+            self.mfglib,
         )
         frames = table(self.identity.protocol, key_establishment=bool(cbke))
         self._frames = {frame.name: frame for frame in frames.values()}
@@ -207,6 +210,7 @@ class Ezsp:
             task.cancel()
         self._tasks.clear()
         self.network.power_off()
+        self.mfglib.stop()
 
     def later(self, delay_s: float, work: Callable[..., None], *arguments: Any) -> None:
         """Call `work` after `delay_s`, unless the NCP is reset before."""

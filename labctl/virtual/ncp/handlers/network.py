@@ -127,7 +127,7 @@ class Network(Part):
 
     def network_init(self, bitmask: int) -> Answer:
         """Resume the network in flash; NETWORK_UP follows."""
-        if self.up or self._leaving is not None:
+        if self.up or self._leaving is not None or self.ezsp.mfglib.running:
             return {"status": Ember.INVALID_CALL}
         if not self.state.joined:
             return {"status": Ember.NOT_JOINED}
@@ -173,7 +173,7 @@ class Network(Part):
         return {"status": Ember.SUCCESS}
 
     def _cannot_form(self, parameters: NetworkParameters) -> Ember | None:
-        if self.up or self._leaving is not None:
+        if self.up or self._leaving is not None or self.ezsp.mfglib.running:
             return Ember.INVALID_CALL
         if self.ezsp.security.initial is None:
             return Ember.SECURITY_STATE_NOT_SET

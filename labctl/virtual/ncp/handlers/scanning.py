@@ -69,7 +69,7 @@ class Scanning(Part):
             await scan(node, channels, duration)
         else:
             # Not on a network: a radio that listens and belongs to none.
-            node = self._bare_node()
+            node = self.bare_node()
             node.power_on()
             try:
                 await scan(node, channels, duration)
@@ -77,7 +77,8 @@ class Scanning(Part):
                 node.power_off()
         self.ezsp.callback("scan_complete_handler", channel=0, status=Ember.SUCCESS)
 
-    def _bare_node(self) -> Node:
+    def bare_node(self) -> Node:
+        """A radio of the stick's own that belongs to no network, its power off."""
         state = NodeState(eui64=Eui64(self.ezsp.contents.node.eui64), role=Role.COORDINATOR)
         return self.ezsp.make_node(
             state, self.ezsp.silent_listener, max_children=0, max_transfer=82, manufacturer_code=0
