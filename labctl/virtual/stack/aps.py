@@ -162,6 +162,9 @@ class Aps:
 
     def _transmit(self, outgoing: Outgoing) -> None:
         frame = outgoing.frame
+        if not self.state.joined:  # it searches, on whatever channel: nobody is there to hear
+            outgoing.timer = self.loop.call_later(0, self._sent, outgoing, Outcome.NO_ACK)
+            return
         count = len(outgoing.blocks)
         if count > 1:
             first = outgoing.index == 0

@@ -213,6 +213,7 @@ class Joining:
             return JoinFailure.NO_BEACON
         node.network_down()
         state.joined = False
+        node.mac.forget_queue()
         beacon = await self._find_network(channels)
         if beacon is None:
             return JoinFailure.NO_BEACON

@@ -80,6 +80,10 @@ class Mac:
         """The network is gone from this radio: what waits to go out has failed, the receiver is
         off. A frame on the air is still finished."""
         self.radio.listen(False)
+        self.forget_queue()
+
+    def forget_queue(self) -> None:
+        """What waits to go out has failed; it was for a network that is not here any more."""
         waiting = [*self._queue]
         self._queue.clear()
         for _, sent in waiting:
