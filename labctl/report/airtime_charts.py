@@ -52,7 +52,9 @@ def airtime_charts(data: RunData) -> list[AirtimeChart]:
 def _chart(data: RunData, radio: str) -> AirtimeChart:
     every = [airtime for airtime in data.bearers.airtime if airtime.radio == radio]
     hub = [airtime for airtime in every if airtime.device_id is None]
-    devices = sorted((a for a in every if a.device_id is not None), key=lambda a: -a.peak_us)
+    # Each device once, however often it was counted.
+    counted = {a.device_id: a for a in every if a.device_id is not None}
+    devices = sorted(counted.values(), key=lambda a: -a.peak_us)
     limits = (hub or devices)[0]
     x = time_axis(data.run.started_us, data.until_us)
     tallest = max(max(a.peak_us for a in every), limits.regulated_us) / 1e6

@@ -267,3 +267,7 @@ def test_a_run_without_bearers_events_says_no_more_than_it_knows(tmp_path: Path)
     assert len(found.charts) == 1
     assert (found.choices, found.airtime, found.airtime_rows, found.happenings) == ([], [], [], [])
     assert margin_levels(-100, linear(-110, -50), None)[-1].kind == "good"
+
+
+def test_the_legend_of_airtime_names_each_kind_of_curve_once(day: Made) -> None:
+    assert day.page.count("devices, the busiest:") == 1
