@@ -8,6 +8,7 @@ from pathlib import Path
 
 from labctl.config.access_file import inspect_access, shipped_access
 from labctl.config.bearer_checks import BearerCheck
+from labctl.config.capture_checks import check_capture
 from labctl.config.document import Document
 from labctl.config.durations import duration_text
 from labctl.config.hub_radio import SubGhz
@@ -74,6 +75,7 @@ class RigCheck:
         self._virtual_section()
         self._devices()
         self._place()
+        self._capture()
 
     def _error(self, place: tuple[str | int, ...], what: str, mend: str = "") -> None:
         self.problems.append(self.document.problem(place, what, mend))
@@ -118,6 +120,16 @@ class RigCheck:
             ),
             pan_id=entry.pan_id,
             extended_pan_id=entry.extended_pan_id,
+        )
+
+    def _capture(self) -> None:
+        self.problems += check_capture(
+            self.rig,
+            self.document,
+            self.inventory,
+            self.inventory_document.path,
+            {self.rig.hub.radio, *([self.second.radio_name] if self.second else [])},
+            [phy.band for phy in self.phys],
         )
 
     def _network(self) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from labctl.config.fields import (
+    WRITTEN,
     Eui,
     Name,
     Octets,
@@ -369,6 +370,14 @@ class Bench(Strict):
     """How long a bench run lasts. Default: 24h on a virtual rig, else until interrupted."""
 
 
+class Capture(Strict):
+    """Settings for `labctl capture`."""
+
+    radio: Annotated[Name | None, WRITTEN] = None
+    """The radio of the inventory that listens: a second EZSP stick, never the hub's own. A virtual
+    rig needs none."""
+
+
 def _rig_name(value: Any) -> str:
     text = as_written(value)
     if isinstance(text, str) and len(text) <= 63 and text and not set(text) - _RIG_LETTERS:
@@ -404,5 +413,7 @@ class Rig(Strict):
     """Devices under test."""
     bench: Annotated[Bench, BeforeValidator(section)] = Field(default_factory=Bench)
     """Settings for `labctl bench`."""
+    capture: Annotated[Capture, BeforeValidator(section)] = Field(default_factory=Capture)
+    """Settings for `labctl capture`."""
     virtual: Annotated[VirtualBench | None, BeforeValidator(section)] = None
     """How the virtual rig runs; required when the hub's radio is virtual."""

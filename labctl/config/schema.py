@@ -109,6 +109,7 @@ _TITLES = {
     "Read": "`devices[].reads`, each",
     "Disputed": "`devices[].settings`",
     "Bench": "`bench`",
+    "Capture": "`capture`",
     "VirtualBench": "`virtual`",
     "Environment": "`virtual.environment`",
     "House": "`virtual.house`",
