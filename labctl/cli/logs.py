@@ -8,15 +8,12 @@ passes `KeyFilter` on its way out: octets are hidden by their look, not by their
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable
 
-from labctl.cli.output import DEBUG, DRIVERS, VERBOSE, scrub, scrub_literals
+from labctl.cli.output import DEBUG, DRIVERS, VERBOSE
+from labctl.secret import hide
 
 _DRIVERS = ("bellows", "zigpy", "zigpy_znp", "serialx", "asyncio", "filelock")
-
-_EUI64 = re.compile(r"(?<![0-9A-Fa-f:])((?:[0-9A-Fa-f]{2}:){7}[0-9A-Fa-f]{2})(?![:0-9A-Fa-f])")
-"""Eight octets with colons: addresses are logged so, and nothing secret is."""
 
 
 class KeyFilter(logging.Filter):
@@ -46,12 +43,6 @@ def _message(record: logging.LogRecord) -> str:
         return record.getMessage()
     except Exception as error:  # noqa: BLE001 - a wrong line of a driver is still a line
         return f"{record.msg} ({type(error).__name__} while it was put together)"
-
-
-def hide(text: str) -> str:
-    """`scrub`, but addresses stay."""
-    parts = _EUI64.split(scrub_literals(text))
-    return "".join(part if index % 2 else scrub(part) for index, part in enumerate(parts))
 
 
 class _Echo(logging.Handler):

@@ -12,8 +12,9 @@ import click
 
 from labctl import __version__
 from labctl.cli.lazy import LazyCommand, LazyGroup
-from labctl.cli.output import DEBUG, Output, examples, scrub
+from labctl.cli.output import DEBUG, Output, examples
 from labctl.errors import ExitCode, LabctlError
+from labctl.secret import scrub
 
 PROGRAM = "labctl"
 COMPLETION_VARIABLE = "_LABCTL_COMPLETE"

@@ -14,7 +14,6 @@ import enum
 import functools
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -214,29 +213,3 @@ def output_options(schema: str | None = None) -> Callable[[Function], Function]:
 def examples(*lines: str) -> str:
     """The end of a command's help: how it is called. Click keeps these lines as they are."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
-
-
-_SECRET_LIKE = re.compile(
-    r"(?:[0-9A-Fa-f]{2}[ :\-]?){7,}[0-9A-Fa-f]{0,2}"  # hexadecimal, and the digits of a code
-    r"|(?:\\x[0-9A-Fa-f]{2}[ -~]{0,2}){4,}"
-    r"|(?:(?:0x)?[0-9A-Fa-f]{1,3}(?:, ?| )){6,}(?:0x)?[0-9A-Fa-f]{1,3}\b"  # octets as numbers
-)
-_OCTETS = re.compile(r"""\bb(['"])((?:\\.|(?!\1)[^\\])*)\1""", re.DOTALL)
-_OCTET = re.compile(r"\\x..|\\.|.", re.DOTALL)
-_SHORT = 6
-"""Octets that may be shown: no key and no code is so short."""
-
-
-def scrub(text: str) -> str:
-    """The text without anything that could be a key or a code. For tracebacks and log lines."""
-    return _SECRET_LIKE.sub("<hidden>", scrub_literals(text))
-
-
-def scrub_literals(text: str) -> str:
-    """The text with each literal of octets (`b'...'`) replaced by their number."""
-    return _OCTETS.sub(_shown_octets, text)
-
-
-def _shown_octets(literal: re.Match[str]) -> str:
-    count = len(_OCTET.findall(literal[2]))
-    return literal[0] if count <= _SHORT else f"<{count} octets>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from labctl.errors import BusyError, RigError
+from labctl.secret import hide
 
 PLUG_IN_AGAIN = "plug the stick in again, and start another run"
 
@@ -13,7 +14,7 @@ def why_lost(error: BaseException | None) -> str:
         return "the port was closed"
     if isinstance(error, OSError):
         return error.strerror or "the port failed"
-    return f"{type(error).__name__}: {error}".rstrip(": ")
+    return f"{type(error).__name__}: {hide(str(error))}".rstrip(": ")
 
 
 def port_failed(error: BaseException, path: str, *, protocol: str) -> RigError:

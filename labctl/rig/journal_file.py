@@ -2,7 +2,8 @@
 
 `labctl meter set` adds lines, and so does a running rig with what devices do (a top-up, a supply
 switched on). A running rig looks for new lines; what it finds happens when it is found, so that no
-value that a device read before is ever untrue. Both lock the file while they write.
+value that a device read before is ever untrue. Both lock the file while they write. It holds the
+codes of top-ups, by which a second use is known, so it is of mode 0600.
 """
 
 from __future__ import annotations
@@ -143,7 +144,7 @@ class JournalFile:
     def _append(self) -> None:
         new = Journal(self.journal.since(self._kept)).to_json_lines().encode()
         try:
-            with self.path.open("ab") as file:
+            with open(self.path, "ab", opener=_for_the_owner) as file:
                 file.write(new)
         except OSError as error:
             raise self._unusable(error) from error
@@ -152,7 +153,7 @@ class JournalFile:
     def _rewrite(self) -> None:
         text = self.journal.to_json_lines().encode()
         try:
-            replace_file(self.path, text)
+            replace_file(self.path, text, mode=0o600)
         except OSError as error:
             raise self._unusable(error) from error
         self._kept, self._seen = len(self.journal), len(text)
@@ -176,6 +177,11 @@ class JournalFile:
             where=str(self.path),
             mend="make the folder writable",
         )
+
+
+def _for_the_owner(path: str, flags: int) -> int:
+    """How the journal is opened when it may not be there yet."""
+    return os.open(path, flags, 0o600)
 
 
 def _dated(entry: Entry, at_us: int) -> Entry:

@@ -62,6 +62,7 @@ from labctl.rig.power import PowerBook, radio_switch
 from labctl.rig.radios import coordinator
 from labctl.rig.room import virtual_bench
 from labctl.rig.state_folder import StateFolder, key_store_path
+from labctl.secret import hide
 from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.identity import Identity
 from labctl.virtual.bench import VirtualBench
@@ -93,6 +94,27 @@ class RigSession:
 
     desk: PairingDesk | None = None
     """Where persons pair."""
+
+    kind: str = "bench"
+    """What its runs are: bench, campaign, survey, hub."""
+
+    def begin_next_run(self, note: str = "") -> Assessment:
+        """End the run in the record with its verdict and begin another: the hub goes on.
+
+        Raises `DatabaseError`.
+        """
+        self.hub.care.links.tell_deliveries()
+        self.recorder.flush()
+        assessment = assess(
+            load_run(self.recorder.connection, self.run_id, until_us=self.clock.now_us())
+        )
+        _end_run(self.bus, self.clock, assessment.verdict, *assessment.reasons)
+        _start_run(self.bus, self.clock, self.loaded, self.kind, note)
+        self.hub.declare()
+        self.recorder.flush()
+        assert self.recorder.run_id is not None  # RunStarted was written
+        self.run_id = self.recorder.run_id
+        return assessment
 
     def write_keys(self, path: Path) -> None:
         """Write the keys of a virtual rig for Wireshark, to a file of mode 0600.
@@ -212,11 +234,14 @@ async def open_rig(
                 await _wind_down(stack, broken)
                 _end_run(bus, clock, Verdict.INFRASTRUCTURE_ERROR, f"the rig: {error.what}")
                 raise
+            session.kind = kind
             try:
                 yield session
             except Exception as error:
                 await _wind_down(stack, broken)
-                _end_run(bus, clock, Verdict.INFRASTRUCTURE_ERROR, f"labctl stopped: {error}")
+                _end_run(
+                    bus, clock, Verdict.INFRASTRUCTURE_ERROR, f"labctl stopped: {hide(str(error))}"
+                )
                 raise
             await _wind_down(stack, broken)
             _note_bug(bus, clock, broken)
@@ -537,7 +562,7 @@ def _unhandled(
     if isinstance(error, LabctlError):  # a disk that is full, a file that cannot be written
         _break(broken, error)
         return
-    cause = context["message"] if error is None else f"{type(error).__name__}: {error}"
+    cause = context["message"] if error is None else hide(f"{type(error).__name__}: {error}")
     _break(broken, InternalError(f"a bug in labctl: {cause}"))
 
 

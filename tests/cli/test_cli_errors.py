@@ -15,9 +15,9 @@ from labctl import __version__
 from labctl.cli import main as program
 from labctl.cli.lazy import LazyCommand
 from labctl.cli.main import main
-from labctl.cli.output import Output, output_options, scrub
+from labctl.cli.output import Output, output_options
 from labctl.errors import BusyError, ConfigurationError, ExitCode, LabctlError, RigError, UsageError
-from labctl.secret import Secret
+from labctl.secret import Secret, scrub
 
 CODE = "83FED3407A939723A5C639B26916D505C3B5"
 raised: BaseException = Exception()

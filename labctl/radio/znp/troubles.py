@@ -11,6 +11,7 @@ from zigpy_znp.exceptions import CommandNotRecognized, InvalidCommandResponse, S
 from labctl.errors import RigError
 from labctl.radio.troubles import gone, port_failed, why_lost
 from labctl.radio.znp.connection import NotBuiltIn, Refused
+from labctl.secret import hide
 
 _NO = (Refused, NotBuiltIn, InvalidCommandResponse, CommandNotRecognized, SecurityError)
 
@@ -19,7 +20,9 @@ def start_failed(error: BaseException, path: str) -> RigError:
     """A start that failed, with what can be done about it."""
     if isinstance(error, _NO):
         return RigError(
-            f"the stick did not start: {error}", where=path, mend="update the stick's firmware"
+            f"the stick did not start: {hide(str(error))}",
+            where=path,
+            mend="update the stick's firmware",
         )
     return port_failed(error, path, protocol="ZNP")
 
@@ -36,7 +39,7 @@ def driver_errors(radio: str, why_gone: Callable[[], str | None]) -> Iterator[No
     except RigError:
         raise
     except _NO as error:
-        raise RigError(f"the NCP did not do it: {error}", where=radio) from error
+        raise RigError(f"the NCP did not do it: {hide(str(error))}", where=radio) from error
     except zigpy.exceptions.ZigbeeException as error:
         raise RigError(f"the NCP did not do it: {why_lost(error)}", where=radio) from error
     except TimeoutError as error:
