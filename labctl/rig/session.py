@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from labctl import __version__
+from labctl.capture.rotation import Rotation
 from labctl.capture.wireshark import write_wireshark_keys
 from labctl.clock import MICROSECONDS, Clock
 from labctl.config.inventory import Radio
@@ -176,6 +177,7 @@ async def open_rig(
     subscribers: Sequence[Callable[[Event], None]] = (),
     seed: int | None = None,
     capture: Path | None = None,
+    rotation: Rotation | None = None,
     form_anew: bool = False,
     note: str = "",
     hold: RigHold | None = None,
@@ -183,8 +185,8 @@ async def open_rig(
     """Open a rig for a run of `kind` (bench, campaign, survey), recorded in `database`.
 
     `subscribers` hear every event from the start of the run on. `seed` replaces the rig file's on
-    a virtual rig, and `capture` writes what is on its air. `form_anew` gives up the network that
-    the stick holds: every device must be paired again. `hold` is the rig, where the caller has it
+    a virtual rig, and `capture` writes what is on its air, to several files with `rotation`.
+    `form_anew` gives up the network that the stick holds: every device must be paired again. `hold` is the rig, where the caller has it
     already; else it is leased here, at once or not at all.
 
     Raises `ConfigurationError`, `RigError`, `DatabaseError`.
@@ -192,9 +194,10 @@ async def open_rig(
     loop = asyncio.get_running_loop()
     if capture is not None and not loaded.is_virtual:
         raise ConfigurationError(
-            "the air of a real rig cannot be captured by this version",
+            "the hub's own radio cannot capture while it is on the hub's network",
             where=str(loaded.path),
-            mend="leave --capture out, and put a sniffer beside the rig",
+            mend="leave --capture out; `labctl capture` beside this run does it with a second "
+            "stick",
         )
     folder = StateFolder(loaded.inventory_path, loaded.name)
     broken: asyncio.Future[LabctlError] = loop.create_future()
@@ -225,6 +228,7 @@ async def open_rig(
                         broken=broken,
                         seed=seed,
                         capture=capture,
+                        rotation=rotation,
                         form_anew=form_anew,
                         hold=held,
                     ),
@@ -318,6 +322,7 @@ class _Opening:
     broken: asyncio.Future[LabctlError]
     seed: int | None
     capture: Path | None
+    rotation: Rotation | None
     form_anew: bool
     hold: RigHold
 
@@ -354,7 +359,7 @@ async def _put_together(opening: _Opening, stack: AsyncExitStack) -> RigSession:
         )
         stack.push_async_callback(bench.stop)
         if opening.capture is not None:
-            bench.capture_to(opening.capture)
+            bench.capture_to(opening.capture, opening.rotation)
         paths = await bench.start()
     journal = JournalFile(folder.rig / JOURNAL)
     settings = hub_settings(loaded)
