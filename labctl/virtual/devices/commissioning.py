@@ -74,29 +74,31 @@ class Commissioning:
     async def _scan(self) -> list[Beacon]:
         """The best beacon of each network that may be joined, strongest first.
 
-        The bands are looked at in the device's order; where one reaches well, the next is not.
+        The bands are looked at in the device's order; where one reaches well, the next is not. One
+        look is not enough to give a band up: a beacon, or the question for it, may be lost.
         """
         anything = False
-        for attempt in range(self.timings.scan_attempts):
-            if attempt:
-                await asyncio.sleep(self.timings.scan_attempt_gap_s)
-            suitable: list[Beacon] = []
-            contrary = self.behaviour.prefers_wrong_band
-            for band in (self.bands.reversed if contrary else self.bands).order:
+        contrary = self.behaviour.prefers_wrong_band
+        suitable: list[Beacon] = []
+        for band in (self.bands.reversed if contrary else self.bands).order:
+            for attempt in range(self.timings.scan_attempts):
+                if attempt:
+                    await asyncio.sleep(self.timings.scan_attempt_gap_s)
                 heard = await self.node.active_scan(self.bands.channels_of(band))
                 anything = anything or bool(heard)
                 fit = [beacon for beacon in heard if self._suits(beacon)]
                 suitable += fit
-                if any(margin_db(beacon) >= PRACTICABLE_DB or contrary for beacon in fit):
+                if fit:
                     break
-            if suitable:
-                best: dict[tuple[Eui64, int, int], Beacon] = {}
-                for beacon in sorted(suitable, key=margin_db, reverse=True):
-                    best.setdefault((beacon.extended_pan_id, beacon.pan_id, beacon.page), beacon)
-                return list(best.values())
-        failure = JoinFailure.NOT_PERMITTED if anything else JoinFailure.NO_BEACON
-        self.saw.note(What.JOIN_FAILED, failure.value)
-        return []
+            if any(margin_db(beacon) >= PRACTICABLE_DB or contrary for beacon in suitable):
+                break
+        best: dict[tuple[Eui64, int, int], Beacon] = {}
+        for beacon in sorted(suitable, key=margin_db, reverse=True):
+            best.setdefault((beacon.extended_pan_id, beacon.pan_id, beacon.page), beacon)
+        if not best:
+            failure = JoinFailure.NOT_PERMITTED if anything else JoinFailure.NO_BEACON
+            self.saw.note(What.JOIN_FAILED, failure.value)
+        return list(best.values())
 
     async def _join_one_of(self, beacons: list[Beacon]) -> bool:
         joins = 0
