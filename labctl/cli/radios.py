@@ -43,7 +43,7 @@ def radios(
     leased, is left alone, and it is said who has it. Ports that nothing tells to be sticks are
     asked when they are named: PORT is a device path or socket://HOST:PORT.
 
-    Exit code 69: a radio of --rig, or a PORT, is missing, taken, or does not answer.
+    Exit code 69: a radio of --rig, or a PORT, is missing or does not answer. 75: somebody has it.
     """
     import asyncio
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from labctl.radio.sticks import Confidence
 
 _LOGGER = logging.getLogger(__name__)
 _AT_ONCE = 8
+_BEAT_S = 5.0
 
 
 class State(enum.StrEnum):
@@ -196,11 +198,10 @@ async def _ask(row: Row, look: Look) -> Row:
         # Who cannot lock does not open: somebody may be at work on it.
         return replace(row, trouble=error)
     try:
-        found = await look.ask(row.port.device, row.attempts)
+        async with kept(lease):
+            found = await look.ask(row.port.device, row.attempts)
     except RigError as error:
         return replace(row, state=State.SILENT, trouble=error)
-    finally:
-        lease.release()
     return replace(row, state=State.ANSWERED, probed=found)
 
 
@@ -211,6 +212,27 @@ def lease_of(row: Row, look: Look, *, purpose: str) -> Lease:
         port.device, vid=port.vid, pid=port.pid, serial_number=port.serial_number
     )
     return look.leases().take([Thing(Kind.RADIO, identity)], purpose=purpose)
+
+
+@asynccontextmanager
+async def kept(lease: Lease) -> AsyncIterator[None]:
+    """Say now and then that we live, for as long as the block lasts; then give the lease back.
+
+    A lease that is lost all the same is found out by whoever asks it before a write.
+    """
+
+    async def beat() -> None:
+        while lease.lost is None:
+            await asyncio.sleep(_BEAT_S)
+            with suppress(RigError):
+                lease.beat(patience_s=0.0)
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()
+        lease.release()
 
 
 def is_path(word: str) -> bool:

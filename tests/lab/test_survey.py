@@ -16,6 +16,7 @@ from labctl.radio.holders import Holder, Holders
 from labctl.radio.ports import Port
 from labctl.radio.probe import Attempt, Probed
 from labctl.radio.sticks import Line, stick_of
+from labctl.virtual.clock import run
 
 
 def port(device: str, vid: int, pid: int, serial: str | None = None, product: str = "") -> Port:
@@ -197,3 +198,30 @@ def test_a_radio_is_asked_as_it_is_written_and_no_other_way(bench: Callable[...,
     assert row.state is State.SILENT
     assert row.attempts == (Attempt(driver=Driver.ZNP, line=Line(baudrate=57600)),)
     assert row.trouble is not None
+
+
+def test_a_stick_that_is_slow_to_answer_stays_leased(bench: Callable[..., Bench]) -> None:
+    here = bench(UART)
+
+    async def slowly(path: str, attempts: Sequence[Attempt]) -> Probed:
+        await asyncio.sleep(300.0)
+        (state,) = here.leases.states()
+        assert state.entries
+        return await here.answer(path, attempts)
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        here.leases.monotonic_s = loop.time
+        rows = await survey(
+            named=[UART.device],
+            look=Look(
+                ports=here.look.ports,
+                holders=here.look.holders,
+                leases=here.look.leases,
+                ask=slowly,
+            ),
+        )
+        assert [row.state for row in rows] == [State.ANSWERED]
+        assert here.leases.states() == []
+
+    run(scenario(), fast=True)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 
 from labctl.clock import wall_us
@@ -15,11 +12,7 @@ from labctl.lab.doctor.examine import software
 from labctl.lab.selftest.report import Report
 from labctl.lab.selftest.steps import Step
 from labctl.lab.selftest.trial import Trial
-from labctl.lab.survey import Look, Row, State, lease_of
-from labctl.leases import Lease
-
-_LOGGER = logging.getLogger(__name__)
-_BEAT_S = 5.0
+from labctl.lab.survey import Look, Row, State, kept, lease_of
 
 
 async def try_out(
@@ -53,12 +46,8 @@ async def try_out(
         told=told,
         fence=lease.check,
     )
-    beating = asyncio.create_task(_beat(lease))
-    try:
+    async with kept(lease):
         await trial.run()
-    finally:
-        beating.cancel()
-        lease.release()
     state = State.SILENT if trial.probed is None else State.ANSWERED
     return Report(
         replace(row, state=state, probed=trial.probed),
@@ -66,14 +55,6 @@ async def try_out(
         wall_us(),
         software().evidence,
     )
-
-
-async def _beat(lease: Lease) -> None:
-    """Say that we live. A lease that is lost is found out by the fence, at the next write."""
-    while lease.lost is None:
-        await asyncio.sleep(_BEAT_S)
-        with suppress(RigError):
-            lease.beat(patience_s=0.0)
 
 
 def report_names(rows: Sequence[Row]) -> list[str]:
