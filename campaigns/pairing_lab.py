@@ -238,6 +238,14 @@ class PairingLab:
         table = self.stick.firmware.contents.link_keys.values()
         return {partner: Secret(key) for partner, key in table}
 
+    def network_key(self) -> bytes:
+        """The one that the stick has now."""
+        assert self.stick is not None
+        if isinstance(self.stick, VirtualZnpNcp):
+            assert self.stick.firmware.network.node is not None
+            return self.stick.firmware.network.node.state.network_key
+        return self.stick.firmware.contents.node.network_key
+
     async def until(self, done: Callable[[], bool], seconds: float, step_s: float = 1.0) -> bool:
         """Wait until `done`, for so many seconds at most."""
         deadline = self.loop.time() + seconds

@@ -44,10 +44,16 @@ def rig(tmp_path: Path) -> Path:
     return write_rig(tmp_path, short_periods)
 
 
+@pytest.fixture(params=["virtual", "virtual-znp"], ids=["ezsp", "znp"])
+def any_rig(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """The same rig on a stick of each driver."""
+    return write_rig(tmp_path, short_periods, request.param)
+
+
 def test_both_devices_join_with_suite_2_and_read_on_schedule(
-    rig: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    any_rig: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result = run_bench(rig, capsys, "--for", "1h")
+    result = run_bench(any_rig, capsys, "--for", "1h")
     assert result["verdict"] == "pass"
     joins = query(tmp_path, "SELECT kind, outcome FROM joins")
     assert joins == [("join", "authorised")] * 2
@@ -72,10 +78,10 @@ def test_both_devices_join_with_suite_2_and_read_on_schedule(
 
 
 def test_a_second_run_resumes_the_network_without_a_second_pairing(
-    rig: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    any_rig: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_bench(rig, capsys, "--for", "30min")
-    run_bench(rig, capsys, "--for", "30min")
+    run_bench(any_rig, capsys, "--for", "30min")
+    run_bench(any_rig, capsys, "--for", "30min")
     assert query(tmp_path, "SELECT count(*) FROM pairings") == [(2,)]
     kinds = query(tmp_path, "SELECT kind, outcome FROM joins WHERE run_id = 2")
     assert sorted(kinds) == [("secured-rejoin", "authorised")] * 2
@@ -92,12 +98,12 @@ def test_a_second_run_resumes_the_network_without_a_second_pairing(
 
 
 def test_the_same_seed_gives_the_same_run(
-    rig: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    any_rig: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seen = []
     for _ in range(2):
         (tmp_path / "labctl.db").unlink(missing_ok=True)
-        result = run_bench(rig, capsys, "--for", "25min", "--seed", "11", "--fresh")
+        result = run_bench(any_rig, capsys, "--for", "25min", "--seed", "11", "--fresh")
         assert result["seed"] == 11
         seen.append(
             query(tmp_path, "SELECT at_us, rssi_dbm, lqi FROM link_samples ORDER BY id")
@@ -120,9 +126,11 @@ def test_another_seed_gives_another_run(
 
 
 def test_no_secret_is_in_anything_that_a_run_leaves_behind(
-    rig: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    any_rig: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = main(["bench", str(rig), "--for", "15min", "-vv", "--capture", str(tmp_path / "air")])
+    code = main(
+        ["bench", str(any_rig), "--for", "15min", "-vv", "--capture", str(tmp_path / "air")]
+    )
     captured = capsys.readouterr()
     assert code in (0, 69), captured.err  # too short for a verdict on gas
     keys = _keys(tmp_path)
@@ -187,11 +195,11 @@ def _encodings(key: bytes) -> list[bytes]:
 
 @pytest.mark.parametrize("kill", range(4))
 def test_a_killed_run_leaves_a_sound_database_and_the_next_run_works(
-    kill: int, rig: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kill: int, any_rig: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wait_s = random.Random(kill).uniform(0.2, 3.0)
     process = subprocess.Popen(
-        [sys.executable, "-m", "labctl.cli.main", "bench", str(rig), "--for", "24h", "--plain"],
+        [sys.executable, "-m", "labctl.cli.main", "bench", str(any_rig), "--for", "24h", "--plain"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -209,7 +217,7 @@ def test_a_killed_run_leaves_a_sound_database_and_the_next_run_works(
     told = [text for text in said if "authorised" in text and "window" not in text]
     recorded = query(tmp_path, "SELECT count(*) FROM joins WHERE outcome = 'authorised'")
     assert recorded[0][0] >= len(told), f"told {told}"
-    result = run_bench(rig, capsys, "--for", "1h")
+    result = run_bench(any_rig, capsys, "--for", "1h")
     assert result["verdict"] == "pass"
     first, second = query(tmp_path, "SELECT verdict, ended_us FROM runs ORDER BY id")
     assert first[0] == "incomplete"

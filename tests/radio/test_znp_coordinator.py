@@ -51,7 +51,7 @@ from labctl.virtual.node import (
 )
 from labctl.virtual.propagation import Propagation
 from labctl.virtual.znp import Firmware, Memory, VirtualZnpNcp
-from labctl.virtual.znp.nvram import Table
+from labctl.virtual.znp.nvram import Item, Table
 from labctl.virtual.znp.status import Z
 from labctl.virtual.znp.structures import TclkEntry
 
@@ -319,6 +319,44 @@ def test_a_network_of_another_use_is_refused_and_given_up_only_on_demand() -> No
         assert not state.resumed
         assert state.pan_id == first.pan_id, "the same seed"
         assert await lab.coordinator.link_keys() == {}
+
+    in_the_lab(work)
+
+
+def test_a_start_that_was_cut_short_finds_its_own_network_the_next_time() -> None:
+    async def work(lab: Lab) -> None:
+        network = lab.ncp.firmware.network
+        own = network.form
+
+        def form(channel: int) -> None:
+            own(channel)
+            starting.cancel()
+
+        network.form = form  # type: ignore[method-assign]
+        starting = asyncio.create_task(lab.start())
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        pan_id = network.nib.pan_id
+        state = await lab.restart()
+        assert (state.resumed, state.pan_id) == (True, pan_id)
+
+    in_the_lab(work)
+
+
+def test_a_pan_id_that_somebody_near_has_is_another_one_then() -> None:
+    async def work(lab: Lab) -> None:
+        network = lab.ncp.firmware.network
+        own = network.form
+
+        def form(channel: int) -> None:
+            lab.ncp.firmware.nvram[Item.PANID] = b"\x34\x12"
+            own(channel)
+
+        network.form = form  # type: ignore[method-assign]
+        assert (await lab.start()).pan_id == 0x1234
+        assert (await lab.restart()).resumed
+        with pytest.raises(RigError, match="another network"):
+            await lab.restart(replace(SETTINGS, form_anew=True, pan_id=0x1A2B))
 
     in_the_lab(work)
 

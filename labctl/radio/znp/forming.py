@@ -157,7 +157,7 @@ async def _form(
     random_octets: Callable[[int], bytes],
     radio: str,
 ) -> None:
-    """Empty memory, configuration, network; then labctl's mark."""
+    """Empty memory, configuration, labctl's mark, network."""
     phy = settings.phys[0]
     memory = Memory(connection)
     clear = bytes((_CLEAR_STATE | _CLEAR_CONFIGURATION,))
@@ -181,6 +181,8 @@ async def _form(
         "PRECFGKEY": random_octets(16),
     }.items():
         await memory.put(STARTUP_OPTION._replace(sub=int(OsalNvIds[item])), value)
+    # Before there is a network: whoever is cut short in between finds its own again.
+    await memory.put(MARK, Mark(extended, pan_id).pack())
     # Z-Stack 3 does not look at the list of channels above.
     for primary, chosen in ((True, mask), (False, 0)):
         await connection.do(
@@ -195,7 +197,12 @@ async def _form(
             mend="move it away from USB 3 ports and Wi-Fi access points, or change the channel",
         ) from error
     formed = await read_network(connection)
-    if formed is None or formed.channel != phy.channel.number or formed.pan_id != pan_id:
+    other_pan = formed is not None and formed.pan_id != pan_id
+    if (
+        formed is None
+        or formed.channel != phy.channel.number
+        or (other_pan and settings.pan_id is not None)
+    ):
         raise RigError(
             f"the stick formed another network than it was told to: {_described(formed)}",
             where=radio,
@@ -208,7 +215,8 @@ async def _form(
             where=radio,
             mend="update its firmware",
         )
-    await memory.put(MARK, Mark(extended, pan_id).pack())
+    if other_pan:  # somebody near had that one already
+        await memory.put(MARK, Mark(extended, formed.pan_id).pack())
 
 
 def _described(network: Network | None) -> str:

@@ -14,11 +14,12 @@ import asyncio
 from labctl.smart_energy.aes_mmo import aes_mmo
 from labctl.smart_energy.eui64 import Eui64
 from labctl.smart_energy.install_code import crc16_x25
+from labctl.virtual.frames.nwk import is_broadcast
 from labctl.virtual.node import Admission, LinkKey, TrustCentreDecision
 from labctl.virtual.znp.codec import eui64_octets
 from labctl.virtual.znp.handlers.base import Answer, Part
 from labctl.virtual.znp.nvram import INSTALL_CODES, KEYS_IN_TABLE, Item, Table
-from labctl.virtual.znp.status import Z
+from labctl.virtual.znp.status import Z, as_octet
 from labctl.virtual.znp.structures import (
     DEFAULT,
     HAS_INSTALL_CODE,
@@ -402,13 +403,22 @@ class Trust(Part):
         return Z.SUCCESS
 
     def zdo_ext_update_nwk_key(self, destination: int, sequence: int, key: bytes) -> Answer:
-        """Send the next network key to every device that has the present one."""
+        """Take the next network key, and send it to one device under its key, or to all that have
+        the present one."""
         node = self.znp.network.node
         if node is None:
             return Z.NWK_INVALID_REQUEST
-        node.begin_key_update(key, sequence)
         self.znp.nvram[Item.ALTERNATE_KEY] = bytes((sequence,)) + key
-        return Z.SUCCESS
+        if is_broadcast(destination):
+            node.begin_key_update(key, sequence)
+            return Z.SUCCESS
+        partner = node.eui64_of(destination)
+        if partner is None:
+            return Z.FAILURE
+        state = node.state
+        state.alternate_network_key, state.alternate_key_sequence = key, sequence
+        refused = node.trust_centre.transport_alternate_key(partner, destination)
+        return Z.SUCCESS if refused is None else as_octet(refused)
 
     def zdo_ext_switch_nwk_key(self, destination: int, sequence: int) -> Answer:
         """From now on the next network key is the one."""
