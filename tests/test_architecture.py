@@ -41,6 +41,9 @@ NAMED_EXCEPTIONS = {
     "cli.meter": {"rig"},
     # What is leased is shown as it is.
     "cli.lease": {"leases"},
+    "cli.power": {"leases", "rig.power"},
+    # How large files are, and channels by any of their names.
+    "cli.capture": {"capture", "smart_energy.channels"},
     # Certificates and install codes are Smart Energy values that a person handles directly.
     "cli.inventory": {"smart_energy"},
 }

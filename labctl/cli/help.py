@@ -29,6 +29,8 @@ Environment variables
   LABCTL_INVENTORY  path of the inventory, when --inventory is not given
   LABCTL_DB         path of the database, when --db is not given
   LABCTL_REPORTS    folder for reports, when --reports is not given
+  LABCTL_LOCKS      folder in which all users of the computer lease things (docs/leases.md)
+  LABCTL_LEASE      the lease under which a command runs: `labctl lease take` sets it
   LABCTL_COLOR      auto, always or never, when --color is not given
   NO_COLOR          when set to anything, no colours (--color goes before it)
 

@@ -80,6 +80,7 @@ class PowerBook:
     def note(self, identity: str, seen: Seen) -> None:
         """Keep what was seen. That it cannot be kept is logged: it is found out anew."""
         try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             book = {**self._read(), identity: asdict(seen)}
             replace_file(self._path, json.dumps(book, indent=1, sort_keys=True) + "\n")
         except OSError as error:

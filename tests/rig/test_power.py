@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from labctl.cli.main import main
 from labctl.config.inventory import Radio
 from labctl.config.power import Power
 from labctl.errors import RigError
+from labctl.leases import Kind, Leases, LockFolder, Thing
 from labctl.rig.power import Ability, PowerBook, PowerSwitch, radio_switch
 
 _UHUBCTL = """#!/bin/sh
@@ -192,3 +194,29 @@ def test_a_radio_of_the_inventory_has_its_switch(hub: Hub) -> None:
     assert asyncio.run(switch.cycle()).ability is Ability.SWITCHES
     by_hand = Radio.model_validate({"driver": "ezsp", "path": "/dev/ttyUSB0", "power": "none"})
     assert radio_switch("stick-1", by_hand, hub.book, lambda: None) is None
+
+
+def test_a_switch_is_tried_from_the_command_line(
+    hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inventory = tmp_path / "inventory.yaml"
+    inventory.write_text(
+        "radios:\n"
+        f"  stick-1: {{driver: ezsp, path: {hub.stick}, power: "
+        "{uhubctl: {location: 1-1.4, port: 2}, off_for: 100ms}}\n"
+        f"  stick-2: {{driver: ezsp, path: {hub.stick}, power: none}}\n"
+    )
+    where = ["--inventory", str(inventory)]
+    assert main(["power", "list", *where]) == 0
+    assert "never tried" in capsys.readouterr().out
+    assert main(["power", "cycle", "stick-1", *where]) == 0
+    assert "vanished and came back" in capsys.readouterr().out
+    assert main(["power", "list", "--json", *where]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)["data"]
+    assert listed["seen"]["ability"] == "switches"
+    assert main(["power", "cycle", "stick-2", *where]) == 2
+    stick = Thing(Kind.RADIO, f"port:{hub.stick}")
+    with Leases(LockFolder.shared()).take([stick], purpose="a run"):
+        assert main(["power", "cycle", "stick-1", *where]) == 75
+    assert "a run" in capsys.readouterr().err
+    assert len(hub.calls()) == 2
