@@ -28,6 +28,7 @@ COMMANDS = {
     "hub": LazyCommand("labctl.cli.hub:hub", "The hub's device log, and moving it elsewhere."),
     "rig": LazyCommand("labctl.cli.rig:rig", "Check, list and show rig files."),
     "lease": LazyCommand("labctl.cli.lease:lease", "Who has which rig, stick or device."),
+    "power": LazyCommand("labctl.cli.power:power", "Switch a stick or a device off and on."),
     "meter": LazyCommand("labctl.cli.meter:meter", "Do something to the emulated meters."),
     "inventory": LazyCommand(
         "labctl.cli.inventory:inventory", "Check and list radios and devices."
