@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from labctl.bench.interrupts import interrupts
+from labctl.capture import Rotation
 from labctl.config.resolved import LoadedRig
 from labctl.errors import BusyError, ConfigurationError, ExitCode, LabctlError
 from labctl.events import Event, Verdict
@@ -36,8 +37,9 @@ class BenchOptions:
     """How a bench run is to go. `duration` None runs until somebody interrupts it.
 
     `form_anew` gives up the network that the stick holds. The others are for virtual rigs: `fresh`
-    forgets the stick's and the devices' memories first; `seed`; `capture` (a pcap file) and `keys`
-    (Wireshark's key table, mode 0600); `real_time` lets it run at the wall's pace.
+    forgets the stick's and the devices' memories first; `seed`; `capture` (a pcap file, with
+    `rotation` several) and `keys` (Wireshark's key table, mode 0600); `real_time` lets it run at
+    the wall's pace.
     """
 
     database: Path
@@ -47,6 +49,7 @@ class BenchOptions:
     seed: int | None = None
     capture: Path | None = None
     keys: Path | None = None
+    rotation: Rotation | None = None
     real_time: bool = False
     note: str = ""
     wait_s: float = 0.0
@@ -94,7 +97,7 @@ def run_bench(loaded: LoadedRig, options: BenchOptions, views: Sequence[View]) -
     interrupt (SIGINT, SIGTERM) ends the run in good order; where no `duration` was asked for, that
     is how a run ends, and the verdict counts.
     """
-    _must_be_writable(options.capture, options.keys)
+    must_be_writable(options.capture, options.keys)
     real_time = options.real_time or not on_fast_clock(loaded)
     with hold_rig(
         loaded,
@@ -108,7 +111,7 @@ def run_bench(loaded: LoadedRig, options: BenchOptions, views: Sequence[View]) -
         return run(loaded, _bench(loaded, options, views, hold), real_time=options.real_time)
 
 
-def _must_be_writable(*files: Path | None) -> None:
+def must_be_writable(*files: Path | None) -> None:
     """Better before a long run than after it. Raises `ConfigurationError`."""
     for path in files:
         if path is not None and not os.access(path if path.exists() else path.parent, os.W_OK):
@@ -151,6 +154,7 @@ async def _served(
         subscribers=views,
         seed=options.seed,
         capture=options.capture,
+        rotation=options.rotation,
         form_anew=options.form_anew,
         note=options.note,
         hold=hold,

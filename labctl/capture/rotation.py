@@ -7,7 +7,7 @@ numbers go on after the highest that is there, so that no earlier capture is wri
 from __future__ import annotations
 
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +50,8 @@ class CaptureFiles:
         self._rotation = rotation
         self._number = _highest(path) if rotation else 0
         self._files: deque[Path] = deque()
+        self.by_channel: Counter[tuple[int, int]] = Counter()
+        """Frames that were heard, by page and channel."""
         self._closed_records = self._closed_octets = 0
         self._writer: TapWriter = self._next()
         self._failure: OSError | None = None
@@ -78,6 +80,7 @@ class CaptureFiles:
         self, psdu: bytes, *, page: int, channel: int, rss_dbm: float, lqi: int, age_s: float = 0.0
     ) -> None:
         """One transmission that began `age_s` seconds ago. `psdu` includes its FCS."""
+        self.by_channel[page, channel] += 1
         rotation = self._rotation
         if (
             rotation is not None

@@ -20,10 +20,11 @@ from labctl.cli.arguments import (
     wait_option,
     waiting_told,
 )
+from labctl.cli.capture import SIZE, rotation_of
 from labctl.cli.logs import configure_logging
 from labctl.cli.output import Output, examples, output_options
 from labctl.config.paths import chosen_inventory, find_rig, locate_database, locate_reports
-from labctl.errors import LabctlError
+from labctl.errors import LabctlError, UsageError
 
 if TYPE_CHECKING:
     from labctl.bench.board import Board
@@ -69,6 +70,18 @@ if TYPE_CHECKING:
     help="Virtual rigs: write every frame on the air (pcap, IEEE 802.15.4 TAP).",
 )
 @click.option(
+    "--capture-rotate",
+    type=SIZE,
+    metavar="SIZE",
+    help="Go on in another file when one has this size, such as 100MB: FILE-0001.pcap and so on.",
+)
+@click.option(
+    "--capture-keep",
+    type=click.IntRange(1),
+    metavar="N",
+    help="With --capture-rotate: keep the last N files of this run.",
+)
+@click.option(
     "--keys",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
@@ -90,6 +103,8 @@ def bench(
     form_anew: bool,
     real_time: bool,
     capture: Path | None,
+    capture_rotate: int | None,
+    capture_keep: int | None,
     keys: Path | None,
     note: str,
     plain: bool,
@@ -107,6 +122,9 @@ def bench(
     Exit code 0: pass (or marginal). 1: a device failed. 69: no verdict, for the rig failed or too
     little was seen. 75: somebody else has the rig. 130: interrupted before its time.
     """
+    rotation = rotation_of(capture_rotate, capture_keep, "--capture-rotate")
+    if rotation is not None and capture is None:
+        raise UsageError("--capture-rotate goes with --capture")
     chosen = chosen_inventory(inventory)
     from labctl.config.loading import load_rig
 
@@ -143,6 +161,7 @@ def bench(
                 form_anew=form_anew,
                 seed=seed,
                 capture=capture,
+                rotation=rotation,
                 keys=keys,
                 real_time=real_time,
                 note=note,
@@ -174,8 +193,6 @@ def bench(
 
 
 def _only_for_virtual_rigs(virtual: bool, given: dict[str, bool]) -> None:
-    from labctl.errors import UsageError
-
     wrong = [option for option, is_given in given.items() if is_given]
     if wrong and not virtual:
         raise UsageError(

@@ -29,6 +29,9 @@ COMMANDS = {
     "rig": LazyCommand("labctl.cli.rig:rig", "Check, list and show rig files."),
     "lease": LazyCommand("labctl.cli.lease:lease", "Who has which rig, stick or device."),
     "power": LazyCommand("labctl.cli.power:power", "Switch a stick or a device off and on."),
+    "capture": LazyCommand(
+        "labctl.cli.capture:capture", "Write what is on the air of a rig, for Wireshark."
+    ),
     "meter": LazyCommand("labctl.cli.meter:meter", "Do something to the emulated meters."),
     "inventory": LazyCommand(
         "labctl.cli.inventory:inventory", "Check and list radios and devices."

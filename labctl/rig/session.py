@@ -185,9 +185,9 @@ async def open_rig(
     """Open a rig for a run of `kind` (bench, campaign, survey), recorded in `database`.
 
     `subscribers` hear every event from the start of the run on. `seed` replaces the rig file's on
-    a virtual rig, and `capture` writes what is on its air, to several files with `rotation`.
-    `form_anew` gives up the network that the stick holds: every device must be paired again. `hold` is the rig, where the caller has it
-    already; else it is leased here, at once or not at all.
+    a virtual rig, and `capture` writes what is on its air, with `rotation` to several files.
+    `form_anew` gives up the network that the stick holds: every device must be paired again. `hold`
+    is the rig, where the caller has it already; else it is leased here, at once or not at all.
 
     Raises `ConfigurationError`, `RigError`, `DatabaseError`.
     """

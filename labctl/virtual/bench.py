@@ -186,6 +186,11 @@ class VirtualBench:
         self._air.capture_to(self._capture, beside=names, at=self._stand[0].position)
         return self._capture
 
+    @property
+    def capture(self) -> CaptureFiles | None:
+        """The capture that goes on."""
+        return self._capture
+
     def wireshark_keys(self) -> list[tuple[bytes, str]]:
         """Every key that opens the capture, with a label: network, install-code and link keys."""
         keys = [key for stick in self._sticks for key in stick.wireshark_keys()]
