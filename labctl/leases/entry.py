@@ -93,8 +93,8 @@ def utc_text(at_us: int) -> str:
 
 
 def short(text: str) -> str:
-    """A text that fits into a record, on one line."""
-    line = " ".join(text.split())
+    """A text that fits into a record, on one line, and is Unicode whatever was typed."""
+    line = " ".join(text.encode(errors="replace").decode().split())
     return line if len(line) <= _LONGEST_TEXT else line[: _LONGEST_TEXT - 1] + "…"
 
 

@@ -72,7 +72,7 @@ def parse(pages: bytes) -> Record:
 def write(path: Path, state: Record) -> None:
     """Put a state into a record that is there, over the older one. Raises `OSError`."""
     entries = [entry.as_json() for entry in state.entries]
-    body = json.dumps({"thing": state.thing, "entries": entries}).encode()
+    body = json.dumps({"thing": state.thing, "entries": entries}, ensure_ascii=False).encode()
     head = b"%s %d %d %d" % (_MAGIC, state.sequence, state.counter, len(body))
     page = b"%s %d\n%s" % (head, zlib.crc32(body, zlib.crc32(head)), body)
     if len(page) > PAGE:

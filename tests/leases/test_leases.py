@@ -338,3 +338,15 @@ def test_a_process_that_stopped_while_it_changed_the_leases_is_said(tmp_path: Pa
     ):
         pass
     assert "fuser" in raised.value.mend
+
+
+def test_what_is_no_text_can_be_a_purpose(tmp_path: Path) -> None:
+    leases = leases_in(tmp_path)
+    lease = leases.take([STICK], purpose="caf\udce9\n" + "ü" * 500, rig="ü" * 500)
+    inner = leases.take([STICK], purpose="ü" * 500, inside=lease.lease_id)
+    with pytest.raises(BusyError):
+        leases.take([STICK], purpose="y")
+    inner.release()
+    (state,) = leases.states()
+    assert state.entries[0].purpose.startswith("caf? ü")
+    lease.release()
