@@ -12,6 +12,8 @@ from labctl.cli.output import Output, examples, output_options
 from labctl.config.paths import chosen_inventory, find_rig
 
 _WHAT = ("demand", "outage", "tariff", "top-up", "clock", "supply", "tenancy")
+_SHOWN_DIGITS = 4
+"""Of a top-up code, as on a receipt."""
 
 
 @click.group(epilog=examples("labctl meter set virtual demand 2.4kW"))
@@ -75,8 +77,12 @@ def set_(
     except ValueError as error:
         raise UsageError(str(error)) from None
     entry = set_meter(loaded, What(what), value, meter=meter, lasting=length, pounds=amount)
+    shown = value
+    if What(what) is What.TOP_UP:  # it may have been typed, and is not to stand in a job's log
+        shown = f"{'*' * (len(value) - _SHOWN_DIGITS)}{value[-_SHOWN_DIGITS:]}"
+        entry = entry | {"code": shown}
     data = {"rig": loaded.name, "entry": entry}
-    output.emit(data, text=f"{loaded.name}: {what} {value} is in the journal")
+    output.emit(data, text=f"{loaded.name}: {what} {shown} is in the journal")
 
 
 meter.add_command(keypad)
