@@ -176,7 +176,15 @@ class Pairings:
     # -- offers -----------------------------------------------------------------------------------
 
     async def offer(self, seconds: int) -> None:
-        """Open joining for whoever comes, for 1 to 65535 s; nobody gets in by that."""
+        """Open joining for whoever comes, for 1 to 65535 s; nobody gets in by that.
+
+        Raises `UsageError` on a radio that does not tell who came.
+        """
+        if not self._coordinator.tells_refusals:
+            raise UsageError(
+                "this radio does not tell who tries to join, so nobody can be shown",
+                mend="pair by address and install code, or use an EZSP stick",
+            )
         self._offered.clear()
         await self._trust_centre.windows.open_to_all(seconds)
 

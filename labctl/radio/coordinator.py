@@ -250,6 +250,13 @@ class CoordinatorListener(abc.ABC):
     def packet_received(self, packet: Incoming) -> None:
         """A packet for an endpoint of ours, or a ZDO request that the host is to answer."""
 
+    def overheard(self, packet: Incoming) -> None:  # noqa: B027 - not every owner cares
+        """A ZDO request that the radio answers by itself: there is nothing to be done."""
+
+    def child_polled(self, nwk: int) -> None:  # noqa: B027 - not every owner cares
+        """A device asked the radio, its parent, for frames. Told only by a radio with a sub-GHz
+        bearer, where all airtime is counted, and only by firmware that can."""
+
     @abc.abstractmethod
     def join_seen(self, join: JoinSeen) -> None:
         """A join or rejoin was let in or refused by the NCP."""
@@ -358,6 +365,11 @@ class Coordinator(abc.ABC):
     def silent_s(self, bearer: int = 0) -> float:
         """How long before its latest loss nothing had been heard of the radio, where known."""
         return 0.0
+
+    @property
+    def tells_refusals(self) -> bool:
+        """Whether it is told of joiners that the NCP refused: else nobody knows who tried."""
+        return True
 
     @property
     def key_engine(self) -> RadioKeyEngine | None:

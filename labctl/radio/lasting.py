@@ -322,6 +322,11 @@ class LastingCoordinator(Coordinator):
         """Of the driver."""
         await self._up.remove_device(eui64, nwk)
 
+    @property
+    def tells_refusals(self) -> bool:
+        """As the driver."""
+        return self._driver.tells_refusals
+
     def address_of(self, eui64: Eui64) -> int | None:
         """Of the driver, a lost one too."""
         return self._driver.address_of(eui64)
@@ -408,6 +413,14 @@ class _Relay(CoordinatorListener):
     def packet_received(self, packet: Incoming) -> None:
         if self._current:
             self._to.packet_received(packet)
+
+    def overheard(self, packet: Incoming) -> None:
+        if self._current:
+            self._to.overheard(packet)
+
+    def child_polled(self, nwk: int) -> None:
+        if self._current:
+            self._to.child_polled(nwk)
 
     def join_seen(self, join: JoinSeen) -> None:
         if self._current:

@@ -176,6 +176,11 @@ class SideBySide(Coordinator):
         """On the network of its address."""
         await self._of(packet.nwk).send(replace(packet, nwk=short_address(packet.nwk)))
 
+    @property
+    def tells_refusals(self) -> bool:
+        """Only where all do: a device may try on either network."""
+        return all(coordinator.tells_refusals for coordinator in self._each)
+
     def address_of(self, eui64: Eui64) -> int | None:
         """On the network that the device was last heard on, else on any that knows it."""
         last = self._where.get(eui64)
@@ -262,6 +267,13 @@ class _Relay(CoordinatorListener):
             nwk = in_network(packet.nwk, self._number)
             packet = replace(packet, nwk=nwk, bearer=self._number)
         self._to.packet_received(packet)
+
+    def overheard(self, packet: Incoming) -> None:
+        nwk = in_network(packet.nwk, self._number)
+        self._to.overheard(replace(packet, nwk=nwk, bearer=self._number))
+
+    def child_polled(self, nwk: int) -> None:
+        self._to.child_polled(in_network(nwk, self._number))
 
     def join_seen(self, join: JoinSeen) -> None:
         if join.decision is not JoinDecision.DENIED:

@@ -9,6 +9,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "campaigns"))
 
+import pytest
 from pairing_lab import (
     FOREIGN_ISSUER,
     ISSUER,
@@ -21,7 +22,19 @@ from pairing_lab import (
 import rigs
 from labctl.virtual.clock import run
 
-__all__ = ["FOREIGN_ISSUER", "ISSUER", "OTHER_STICK", "START_S", "STICK", "PairingLab", "in_a_lab"]
+__all__ = [
+    "FOREIGN_ISSUER",
+    "ISSUER",
+    "OTHER_STICK",
+    "START_S",
+    "STICK",
+    "PairingLab",
+    "both_drivers",
+    "in_a_lab",
+]
+
+both_drivers = pytest.mark.parametrize("driver", ["ezsp", "znp"])
+"""For scenarios in which nothing depends on what stick it is."""
 
 
 def in_a_lab(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from labs import STICK, PairingLab, in_a_lab
+from labs import STICK, PairingLab, both_drivers, in_a_lab
 
 from labctl.events import DeviceKind, JoinEnded, JoinOutcome, Note
 from labctl.hub import LoggedDevice, PairingRequest
@@ -58,7 +58,8 @@ def in_force(lab: PairingLab, device: VirtualDevice) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["cad", "ihd", "ppmid", "load-switch", "hand-held-terminal"])
-def test_each_kind_of_device_answers(kind: str, tmp_path: Path) -> None:
+@both_drivers
+def test_each_kind_of_device_answers(kind: str, tmp_path: Path, driver: str) -> None:
     async def scenario(lab: PairingLab) -> None:
         device = await paired(lab, kind)
         before = key_of(device)
@@ -69,10 +70,13 @@ def test_each_kind_of_device_answers(kind: str, tmp_path: Path) -> None:
         established = device.observations.of(What.KEY_ESTABLISHED)
         assert [seen.detail for seen in established] == ["suite 2", "suite 2, begun by the hub"]
 
-    in_a_lab(tmp_path, scenario)
+    in_a_lab(tmp_path, scenario, driver=driver)
 
 
-def test_a_gas_meter_that_sleeps_is_not_reached_and_keeps_its_key(tmp_path: Path) -> None:
+@both_drivers
+def test_a_gas_meter_that_sleeps_is_not_reached_and_keeps_its_key(
+    tmp_path: Path, driver: str
+) -> None:
     async def scenario(lab: PairingLab) -> None:
         device = await paired(lab, "gas-meter")
         before = key_of(device)
@@ -84,11 +88,13 @@ def test_a_gas_meter_that_sleeps_is_not_reached_and_keeps_its_key(tmp_path: Path
         assert key_of(device) == before
         assert in_force(lab, device)
 
-    in_a_lab(tmp_path, scenario)
+    in_a_lab(tmp_path, scenario, driver=driver)
 
 
+@both_drivers
 def test_the_device_reads_on_under_the_new_key_and_keeps_it_over_a_power_cut(
     tmp_path: Path,
+    driver: str,
 ) -> None:
     async def scenario(lab: PairingLab) -> None:
         device = await paired(lab)
@@ -104,10 +110,11 @@ def test_the_device_reads_on_under_the_new_key_and_keeps_it_over_a_power_cut(
         await asyncio.sleep(60)
         assert sum(count.ok for count in device.observations.reads.values()) > reads
 
-    in_a_lab(tmp_path, scenario)
+    in_a_lab(tmp_path, scenario, driver=driver)
 
 
-def test_with_either_suite(tmp_path: Path) -> None:
+@both_drivers
+def test_with_either_suite(tmp_path: Path, driver: str) -> None:
     async def scenario(lab: PairingLab) -> None:
         device = await paired(lab, suites=(1, 2))
         for suite in (1, 2):
@@ -120,10 +127,11 @@ def test_with_either_suite(tmp_path: Path) -> None:
             "suite 2, begun by the hub",
         ]
 
-    in_a_lab(tmp_path, scenario, suites=(1, 2))
+    in_a_lab(tmp_path, scenario, driver=driver, suites=(1, 2))
 
 
-def test_a_device_that_has_not_the_suite_says_which_it_has(tmp_path: Path) -> None:
+@both_drivers
+def test_a_device_that_has_not_the_suite_says_which_it_has(tmp_path: Path, driver: str) -> None:
     async def scenario(lab: PairingLab) -> None:
         device = await paired(lab, suites=(1,))
         before = key_of(device)
@@ -135,10 +143,11 @@ def test_a_device_that_has_not_the_suite_says_which_it_has(tmp_path: Path) -> No
         said = [(n.detail["what"], n.detail["how"]) for n in lab.of(Note) if n.kind == "practice"]
         assert ("suites-supported", "1") in said
 
-    in_a_lab(tmp_path, scenario, suites=(1, 2))
+    in_a_lab(tmp_path, scenario, driver=driver, suites=(1, 2))
 
 
-def test_a_device_takes_the_suite_that_is_on_offer_to_it(tmp_path: Path) -> None:
+@both_drivers
+def test_a_device_takes_the_suite_that_is_on_offer_to_it(tmp_path: Path, driver: str) -> None:
     """It begins with suite 2, is told that 1 alone is on offer, and tries that."""
 
     async def scenario(lab: PairingLab) -> None:
@@ -149,7 +158,7 @@ def test_a_device_takes_the_suite_that_is_on_offer_to_it(tmp_path: Path) -> None
         (established,) = device.observations.of(What.KEY_ESTABLISHED)
         assert established.detail == "suite 1"
 
-    in_a_lab(tmp_path, scenario, suites=(1, 2))
+    in_a_lab(tmp_path, scenario, driver=driver, suites=(1, 2))
 
 
 @pytest.mark.parametrize(
@@ -161,8 +170,9 @@ def test_a_device_takes_the_suite_that_is_on_offer_to_it(tmp_path: Path) -> None
         (KeyFault.REPEATED, ""),
     ],
 )
+@both_drivers
 def test_the_faults_of_a_device_are_those_of_its_answers_too(
-    fault: KeyFault, said: str, tmp_path: Path
+    fault: KeyFault, said: str, tmp_path: Path, driver: str
 ) -> None:
     async def scenario(lab: PairingLab) -> None:
         device = await paired(lab)
@@ -182,10 +192,11 @@ def test_the_faults_of_a_device_are_those_of_its_answers_too(
             assert outcome is JoinOutcome.FAILED
             assert key_of(device) == before
 
-    in_a_lab(tmp_path, scenario)
+    in_a_lab(tmp_path, scenario, driver=driver)
 
 
-def test_a_device_that_establishes_no_keys_says_so_to_the_hub(tmp_path: Path) -> None:
+@both_drivers
+def test_a_device_that_establishes_no_keys_says_so_to_the_hub(tmp_path: Path, driver: str) -> None:
     async def scenario(lab: PairingLab) -> None:
         device = lab.device(
             "ihd", IHD, CODE, behaviour=Behaviour(key_establishment=KeyFaults(never=True))
@@ -198,10 +209,13 @@ def test_a_device_that_establishes_no_keys_says_so_to_the_hub(tmp_path: Path) ->
         assert outcome is JoinOutcome.FAILED
         assert "NO_RESOURCES" in cause
 
-    in_a_lab(tmp_path, scenario)
+    in_a_lab(tmp_path, scenario, driver=driver)
 
 
-def test_a_confirmation_that_is_lost_leaves_both_sides_with_one_key(tmp_path: Path) -> None:
+@both_drivers
+def test_a_confirmation_that_is_lost_leaves_both_sides_with_one_key(
+    tmp_path: Path, driver: str
+) -> None:
     """The last message, from the device to the hub, never arrives, and the hub gives up."""
 
     async def scenario(lab: PairingLab) -> None:
@@ -230,10 +244,13 @@ def test_a_confirmation_that_is_lost_leaves_both_sides_with_one_key(tmp_path: Pa
         (failed,) = device.observations.of(What.KEY_FAILED)
         assert "not delivered" in failed.detail
 
-    in_a_lab(tmp_path, scenario)
+    in_a_lab(tmp_path, scenario, driver=driver)
 
 
-def test_a_device_that_does_not_know_whether_the_hub_has_the_key_finds_out(tmp_path: Path) -> None:
+@both_drivers
+def test_a_device_that_does_not_know_whether_the_hub_has_the_key_finds_out(
+    tmp_path: Path, driver: str
+) -> None:
     """The confirmation arrives; nothing that the hub sends does, for a while."""
 
     async def scenario(lab: PairingLab) -> None:
@@ -258,4 +275,4 @@ def test_a_device_that_does_not_know_whether_the_hub_has_the_key_finds_out(tmp_p
         assert in_force(lab, device)
         assert device.observations.of(What.KEY_FAILED) == []
 
-    in_a_lab(tmp_path, scenario)
+    in_a_lab(tmp_path, scenario, driver=driver)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from labs import OTHER_STICK, STICK, PairingLab, in_a_lab
+from labs import OTHER_STICK, STICK, PairingLab, both_drivers, in_a_lab
 
 from labctl.errors import RigError
 from labctl.events import DeviceKind, JoinEnded, JoinKind, JoinOutcome, JoinStarted, Note, Refused
@@ -31,8 +31,6 @@ IHD = Eui64("00:00:5e:ef:10:00:00:02")
 CAD = Eui64("00:00:5e:ef:10:00:00:03")
 GSME = Eui64("00:00:5e:ef:10:00:00:04")
 HOUR_S = 3600.0
-
-both_drivers = pytest.mark.parametrize("driver", ["ezsp", "znp"])
 
 
 def code_of(eui64: Eui64) -> InstallCode:

@@ -925,6 +925,22 @@ def test_a_device_that_is_gone_is_a_delivery_error() -> None:
     in_the_lab(work)
 
 
+def test_what_the_mac_could_not_deliver_is_sent_again() -> None:
+    """Z-Stack itself repeats only what nobody acknowledges end to end."""
+
+    async def work(lab: Lab) -> None:
+        await lab.start()
+        await lab.joined()
+        lab.node.power_off()
+        sending = asyncio.create_task(lab.down(b"after a while"))
+        await asyncio.sleep(3)
+        lab.node.power_on()
+        await sending
+        assert [i.payload for i in lab.device.received] == [b"after a while"]
+
+    in_the_lab(work)
+
+
 def test_encryption_without_a_key_is_refused_at_once() -> None:
     """The stick would take the default key, and say that all went well."""
 

@@ -404,6 +404,11 @@ class ZnpCoordinator(Coordinator):
                 ),
             )
 
+    @property
+    def tells_refusals(self) -> bool:
+        """There is nothing in MT for that."""
+        return False
+
     def address_of(self, eui64: Eui64) -> int | None:
         """From the NCP's own table, and what was heard since."""
         return self._addresses.nwk_of(eui64)

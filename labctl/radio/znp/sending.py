@@ -9,6 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 
+import zigpy_znp.commands as c
+import zigpy_znp.types as t
+
 from labctl.errors import DeliveryError
 from labctl.radio.coordinator import Outgoing
 from labctl.radio.znp import mt
@@ -30,6 +33,13 @@ _BUSY = frozenset(
 )
 _NUMBERS = 256
 
+_AGAIN_S = (1.6, 1.6, 1.6)
+"""Waits before sending again what the MAC could not deliver: the APS layer of Z-Stack repeats only
+what is not acknowledged end to end, and reports this at once. R22 has it try three times more."""
+
+_UNDELIVERED = frozenset({"MAC_NO_ACK", "MAC_CHANNEL_ACCESS_FAILURE", "NWK_NO_ROUTE"})
+_NO_ROUTE = "NWK_NO_ROUTE"
+
 
 class Sender:
     """Sends through one connection."""
@@ -41,7 +51,8 @@ class Sender:
         self._number = 0
         self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._huge = asyncio.Lock()
-        self._cause: str | None = None
+        self._cause = ""
+        self._ended = asyncio.Event()
 
     async def send(self, packet: Outgoing) -> None:
         """Deliver. Raises `DeliveryError` when the NCP refuses it or no acknowledgement comes."""
@@ -51,30 +62,61 @@ class Sender:
         if packet.aps_ack:
             options |= mt.ACK_REQUEST
         async with self._in_flight:
-            number = self._free_number()
-            request = mt.DataRequest(
-                packet.nwk,
-                packet.destination_endpoint,
-                packet.source_endpoint,
-                packet.cluster_id,
-                number,
-                options,
-            )
-            confirmed = self._pending[number] = asyncio.get_running_loop().create_future()
-            try:
-                await self._hand_over(request, packet)
-                if 0 in (packet.source_endpoint, packet.destination_endpoint):
-                    return  # ZDO: there are no confirms for it
-                async with asyncio.timeout(SENT_TIMEOUT_S):
-                    status = await confirmed
-            except TimeoutError:
-                raise self._error(
-                    f"nothing was heard of the frame to 0x{packet.nwk:04x}", "NO_DATA_CONFIRM"
-                ) from None
-            finally:
-                del self._pending[number]
-        if status != mt.SUCCESS:
-            raise self._error(f"0x{packet.nwk:04x} did not acknowledge", status_name(status))
+            for delay_s in (*_AGAIN_S, None):
+                status = await self._send_once(packet, options)
+                if status is None:
+                    return
+                if delay_s is None or not packet.aps_ack or status not in _UNDELIVERED:
+                    raise self._error(f"0x{packet.nwk:04x} did not acknowledge", status)
+                if status == _NO_ROUTE:
+                    await self._look_for_a_route(packet.nwk)
+                await self._pause(delay_s)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, unless the stick goes away: raises `DeliveryError` then."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._ended.wait()
+        except TimeoutError:
+            return
+        raise self._error("the stick went away", self._cause)
+
+    async def _send_once(self, packet: Outgoing, options: int) -> str | None:
+        """Why it was not delivered; None when it was."""
+        number = self._free_number()
+        request = mt.DataRequest(
+            packet.nwk,
+            packet.destination_endpoint,
+            packet.source_endpoint,
+            packet.cluster_id,
+            number,
+            options,
+        )
+        confirmed = self._pending[number] = asyncio.get_running_loop().create_future()
+        try:
+            await self._hand_over(request, packet)
+            if 0 in (packet.source_endpoint, packet.destination_endpoint):
+                return None  # ZDO: there are no confirms for it
+            async with asyncio.timeout(SENT_TIMEOUT_S):
+                status = await confirmed
+        except TimeoutError:
+            raise self._error(
+                f"nothing was heard of the frame to 0x{packet.nwk:04x}", "NO_DATA_CONFIRM"
+            ) from None
+        finally:
+            del self._pending[number]
+        return None if status == mt.SUCCESS else status_name(status)
+
+    async def _look_for_a_route(self, nwk: int) -> None:
+        request = c.ZDO.ExtRouteDisc.Req(
+            Dst=t.NWK(nwk),
+            Options=c.zdo.RouteDiscoveryOptions.UNICAST,
+            Radius=t.uint8_t(mt.RADIUS),
+        )
+        try:
+            await self._connection.do("looking for a route", request)
+        except Refused as refused:
+            _LOGGER.info("%s: %s", self._radio, refused)
 
     async def broadcast(self, address: int, cluster_id: int, data: bytes) -> None:
         """A ZDO frame to everybody, by the way that does not have the NCP obey it itself."""
@@ -93,6 +135,7 @@ class Sender:
     def abandon(self, cause: str) -> None:
         """The stick is gone: nothing more will be delivered."""
         self._cause = cause
+        self._ended.set()
         for future in self._pending.values():
             if not future.done():
                 future.set_exception(self._error("the stick went away", cause))
@@ -113,7 +156,7 @@ class Sender:
                     raise self._error(
                         f"the NCP refused a frame to 0x{packet.nwk:04x}", refused.status
                     ) from refused
-            await asyncio.sleep(delay_s)
+            await self._pause(delay_s)
 
     async def _in_pieces(self, request: mt.DataRequest, data: bytes) -> None:
         """One such message at a time: the header alone, the pieces, and an empty one to send it."""
