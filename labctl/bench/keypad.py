@@ -15,11 +15,20 @@ from labctl.errors import UsageError
 from labctl.events import Note, Severity
 from labctl.rig.acts import Entered, KeypadRefused
 from labctl.rig.applicants import Applicant, by_local_code
+from labctl.rig.hub_client import reach
 from labctl.rig.keypad import Keypad, reset
 from labctl.rig.loop import run
 from labctl.rig.session import handed_over, is_running, keypad_path, note_without_rig
 
-__all__ = ["applicant_at", "hand_over", "is_running", "keypad_of", "recorded", "reset_keypad"]
+__all__ = [
+    "applicant_at",
+    "hand_over",
+    "hub_is_held",
+    "is_running",
+    "keypad_of",
+    "recorded",
+    "reset_keypad",
+]
 
 _T = TypeVar("_T")
 
@@ -43,6 +52,15 @@ def applicant_at(loaded: LoadedRig, keypad: Keypad, pin: str, device: str, code:
 def hand_over(loaded: LoadedRig, applicant: Applicant) -> bool:
     """Hand what a person did to the rig, if it runs in another process. False: it does not."""
     return handed_over(loaded, Entered(applicant))
+
+
+def hub_is_held(loaded: LoadedRig) -> bool:
+    """Whether the rig's hub can be asked, and answers (`labctl hub up`)."""
+    hub = reach(loaded)
+    if hub is None:
+        return False
+    hub.close()
+    return True
 
 
 def recorded(

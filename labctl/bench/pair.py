@@ -23,11 +23,14 @@ from labctl.events import (
     PairingMethod,
     PairingWindowClosed,
 )
+from labctl.hub.device_log import Device
 from labctl.rig.applicants import Applicant, by_hand, of_a_file, of_a_label, of_the_rig
 from labctl.rig.applicants import window as window_of
 from labctl.rig.hold import RigHold, hold_rig
+from labctl.rig.hub_client import HubClient, reach
 from labctl.rig.loop import run
 from labctl.rig.session import RigSession, open_rig
+from labctl.rig.wire import applicant_content
 
 __all__ = [
     "Applicant",
@@ -41,7 +44,9 @@ __all__ = [
     "of_a_label",
     "of_the_rig",
     "pair",
+    "pair_on",
     "unpair",
+    "unpair_on",
     "window_of",
 ]
 
@@ -76,6 +81,8 @@ class PairOptions:
     """How long to wait for a rig, or a thing in it, that somebody else has."""
     waiting: Callable[[BusyError], None] | None = None
     """Told who that is, once."""
+    say: Callable[[str], None] = lambda _: None
+    """Gets the lines of a hub that is held and does it, in place of the subscribers."""
 
 
 @dataclass(slots=True)
@@ -156,12 +163,66 @@ def pair(
 ) -> PairResult:
     """Open the rig, pair, wait until each is authorised or its window closed.
 
-    Virtual rigs: the devices of the rig are switched on. Raises what opening a rig raises, and
-    `UsageError` or `RigError` when a pairing is refused before it begins.
+    A hub that is held does it instead. Virtual rigs: the devices of the rig are switched on. Raises
+    what opening a rig raises, and `UsageError` or `RigError` when a pairing is refused before it
+    begins.
     """
+    hub = reach(loaded)
+    if hub is not None:
+        with hub:
+            return _paired_by(hub, applicants, options)
     with _held(loaded, options, "labctl pair") as hold:
         work = _pair(loaded, applicants, options, subscribers, hold)
         return run(loaded, work, real_time=options.real_time)
+
+
+def _paired_by(hub: HubClient, applicants: Sequence[Applicant], options: PairOptions) -> PairResult:
+    devices = [applicant_content(applicant) for applicant in applicants]
+    done = hub.ask("pair", options.say, devices=devices)
+    return PairResult(
+        done["run"],
+        [
+            Paired(each["eui64"], each["name"], Ending(each["ending"]), each["cause"])
+            for each in done["devices"]
+        ],
+    )
+
+
+async def pair_on(session: RigSession, applicants: Sequence[Applicant]) -> list[Paired]:
+    """Pair on a rig that is open, and wait until each is authorised or its window closed.
+
+    Raises `UsageError` or `RigError` when a pairing is refused before it begins, and what broke the
+    rig.
+    """
+    watch = _Watch(set())
+    devices: list[Paired] = []
+    unsubscribe = session.bus.subscribe(watch)
+    try:
+        await _begin(session, applicants, watch, devices)
+        if watch.waiting:
+            await _first(watch.over.wait(), session)
+    finally:
+        unsubscribe()
+    if session.broken.done():
+        raise session.broken.result()
+    _settle(devices, watch)
+    return devices
+
+
+async def _begin(
+    session: RigSession, applicants: Sequence[Applicant], watch: _Watch, devices: list[Paired]
+) -> None:
+    for applicant in applicants:
+        devices.append(Paired(applicant.eui64, applicant.name, Ending.ALREADY))
+        if not session.hub.authorised(applicant.eui64):
+            watch.waiting.add(applicant.eui64)
+            await session.hub.pair(applicant.request)
+
+
+def _settle(devices: Sequence[Paired], watch: _Watch) -> None:
+    for paired in devices:
+        if paired.eui64 in watch.outcomes or paired.eui64 in watch.waiting:
+            paired.ending, paired.cause = watch.ending(paired.eui64)
 
 
 def _held(loaded: LoadedRig, options: PairOptions, purpose: str) -> AbstractContextManager[RigHold]:
@@ -198,19 +259,11 @@ async def _pair(
     devices: list[Paired] = []
     async with _opened(loaded, options, [watch, *subscribers], "labctl pair", hold) as session:
         with interrupts(enough):
-            for applicant in applicants:
-                paired = Paired(applicant.eui64, applicant.name, Ending.ALREADY)
-                devices.append(paired)
-                if session.hub.authorised(applicant.eui64):
-                    continue
-                watch.waiting.add(applicant.eui64)
-                await session.hub.pair(applicant.request)
+            await _begin(session, applicants, watch, devices)
             session.power_on()
             if watch.waiting:
-                await _first(watch.over.wait(), enough.wait(), session)
-    for paired in devices:
-        if paired.eui64 in watch.outcomes or paired.eui64 in watch.waiting:
-            paired.ending, paired.cause = watch.ending(paired.eui64)
+                await _first(watch.over.wait(), session, enough.wait())
+    _settle(devices, watch)
     return _result(session, devices, enough)
 
 
@@ -266,7 +319,7 @@ async def _confirm(
         with interrupts(enough):
             await session.hub.offer(round(window.total_seconds()))
             session.power_on()
-            await _first(offers(), enough.wait(), session)
+            await _first(offers(), session, enough.wait())
     for paired in devices:
         paired.ending, paired.cause = watch.ending(paired.eui64)
     return _result(session, devices, enough)
@@ -281,9 +334,14 @@ def unpair(
 ) -> tuple[str, bool]:
     """Take a device, by name or address, off the network and out of the log.
 
-    Returns who it was, and whether it said that it left; if not, it is refused from now on.
-    Raises `UsageError` when the log has no such device.
+    Returns who it was, and whether it said that it left; if not, it is refused from now on. A hub
+    that is held does it. Raises `UsageError` when the log has no such device.
     """
+    hub = reach(loaded)
+    if hub is not None:
+        with hub:
+            done = hub.ask("unpair", options.say, device=word, reason=reason)
+            return str(done["eui64"]), bool(done["left"])
     with _held(loaded, options, "labctl unpair") as hold:
         work = _unpair(loaded, word, reason, options, subscribers, hold)
         return run(loaded, work, real_time=options.real_time)
@@ -298,23 +356,28 @@ async def _unpair(
     hold: RigHold,
 ) -> tuple[str, bool]:
     async with _opened(loaded, options, subscribers, "labctl unpair", hold) as session:
-        device = next(
-            (
-                each
-                for each in session.hub.device_log()
-                if each.listed and (word == each.name or word.lower() == each.eui64)
-            ),
-            None,
-        )
-        if device is None:
-            raise UsageError(
-                f"{word} is not in the device log of rig {loaded.name}",
-                mend=f"`labctl hub log {loaded.name}` shows who is",
-            )
+        device = listed(session, word)
         if session.bench is not None and device.authorised:
             session.power_on()
             await asyncio.sleep(_HEARD_AGAIN_S)
         return device.eui64, await session.hub.unpair(device.eui64, reason)
+
+
+async def unpair_on(session: RigSession, word: str, reason: str) -> tuple[str, bool]:
+    """As `unpair`, on a rig that is open. Raises `UsageError`, `RigError`."""
+    device = listed(session, word)
+    return device.eui64, await session.hub.unpair(device.eui64, reason)
+
+
+def listed(session: RigSession, word: str) -> Device:
+    """The device of the log with that name or address. Raises `UsageError`."""
+    for each in session.hub.device_log():
+        if each.listed and (word == each.name or word.lower() == each.eui64):
+            return each
+    raise UsageError(
+        f"{word[:60]} is not in the device log of rig {session.loaded.name}",
+        mend=f"`labctl hub log {session.loaded.name}` shows who is",
+    )
 
 
 def _result(session: RigSession, devices: list[Paired], enough: asyncio.Event) -> PairResult:
@@ -327,10 +390,10 @@ def _result(session: RigSession, devices: list[Paired], enough: asyncio.Event) -
 
 
 async def _first(
-    work: Coroutine[Any, Any, object], interrupted: Coroutine[Any, Any, object], session: RigSession
+    work: Coroutine[Any, Any, object], session: RigSession, *others: Coroutine[Any, Any, object]
 ) -> None:
-    """Until the work is done, somebody interrupts, or the rig breaks."""
-    tasks = [asyncio.ensure_future(work), asyncio.ensure_future(interrupted)]
+    """Until the work is done, one of the others is (somebody interrupts), or the rig breaks."""
+    tasks = [asyncio.ensure_future(each) for each in (work, *others)]
     ends: set[asyncio.Future[Any]] = {*tasks, session.broken}
     try:
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from labctl.cli.arguments import RIG, Duration, database_option, inventory_option
+from labctl.cli.hub_up import channel, resume, status, suspend, up
 from labctl.cli.inventory import columns
 from labctl.cli.output import Output, examples, output_options
 from labctl.cli.pair import _load, _view
@@ -20,9 +21,17 @@ if TYPE_CHECKING:
     from labctl.bench.hub_log import HubLog
 
 
-@click.group(epilog=examples("labctl hub log virtual", "labctl hub export virtual hub.json"))
+@click.group(
+    epilog=examples(
+        "labctl hub up bench-ezsp", "labctl hub log virtual", "labctl hub export virtual hub.json"
+    )
+)
 def hub() -> None:
-    """The communications hub of a rig: its device log."""
+    """The communications hub of a rig: holding it for days, and its device log."""
+
+
+for command in (up, status, channel, suspend, resume):
+    hub.add_command(command)
 
 
 @hub.command(epilog=examples("labctl hub log virtual", "labctl hub log virtual --json"))

@@ -58,7 +58,14 @@ def keypad(
     A rig that runs is handed the code and pairs. What the keypad refuses is recorded.
     """
     loaded = _load(output, rig, inventory)
-    from labctl.bench.keypad import applicant_at, hand_over, keypad_of, recorded, reset_keypad
+    from labctl.bench.keypad import (
+        applicant_at,
+        hand_over,
+        hub_is_held,
+        keypad_of,
+        recorded,
+        reset_keypad,
+    )
 
     if reset:
         if not yes:
@@ -95,7 +102,7 @@ def keypad(
         requested_by="consumer, at the meter",
         consent_reference=consent or applicant.consent_reference,
     )
-    if hand_over(loaded, applicant):
+    if not hub_is_held(loaded) and hand_over(loaded, applicant):
         return told_handed_over(output, applicant)
     return tell(
         output,

@@ -333,6 +333,7 @@ def _options(
         real_time=real_time,
         wait_s=wait.total_seconds() if wait else 0.0,
         waiting=waiting_told(output.message),
+        say=output.message,
     )
 
 

@@ -96,6 +96,10 @@ class RigSession:
     desk: PairingDesk | None = None
     """Where persons pair."""
 
+    look_at_meters: Callable[[], int] = lambda: 0
+    """Takes what commands wrote into the meters' journal now, not within ten seconds; how many
+    entries that were. Raises `ConfigurationError`."""
+
     kind: str = "bench"
     """What its runs are: bench, campaign, survey, hub."""
 
@@ -412,6 +416,7 @@ async def _put_together(opening: _Opening, stack: AsyncExitStack) -> RigSession:
         bench=bench,
         broken=opening.broken,
         desk=desk,
+        look_at_meters=lambda: journal.exchange(clock.now_us()),
     )
 
 
