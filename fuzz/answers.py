@@ -15,8 +15,8 @@ from labctl.virtual.devices.zcl import Frame, ZclError
 
 _ZDO: Final = 0x0000
 _KEY_ESTABLISHMENT: Final = 0x0800
-_QUESTIONS: Final = frozenset({0x0004, 0x0005, 0x0006})
-"""Simple_Desc, Active_EP and Match_Desc requests."""
+_QUESTIONS: Final = frozenset({0x0004, 0x0005, 0x0006, 0x0031})
+"""Simple_Desc, Active_EP, Match_Desc and Mgmt_Lqi requests."""
 
 _REMEMBERED: Final = 4096
 _DISCOVER_ANSWERS: Final = {0x0D: 3, 0x16: 4}
@@ -68,8 +68,8 @@ class Conversation:
             ) from error
 
     def _zdo(self, packet: Outgoing) -> None:
-        if packet.cluster_id in _QUESTIONS and len(packet.data) >= 3:
-            self.own += 1  # the hub asks where a device's servers are
+        if packet.cluster_id in _QUESTIONS and len(packet.data) >= 2:
+            self.own += 1  # the hub asks where a device's servers are, and how it hears the hub
             return
         if not packet.cluster_id & 0x8000 or len(packet.data) < 2:
             raise Finding(f"ZDO 0x{packet.cluster_id:04X} of the hub's own: {packet.data.hex()}")
