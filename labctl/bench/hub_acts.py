@@ -8,15 +8,13 @@ from typing import Any
 
 from labctl import __version__
 from labctl.bench.board import Board
-from labctl.bench.pair import listed, pair_on, unpair_on
+from labctl.bench.pair import pair_on, unpair_on
 from labctl.bench.plain import PlainView
-from labctl.config.clusters import cluster_named
-from labctl.errors import RigError, UsageError
+from labctl.errors import UsageError
 from labctl.events import Event
-from labctl.hub.device_log import Device
+from labctl.rig import asked
 from labctl.rig.session import RigSession
 from labctl.rig.wire import Request
-from labctl.smart_energy.channels import Channel
 
 Tell = Callable[[str], None]
 _LONGEST_SUSPENSION_MIN = 255
@@ -58,7 +56,6 @@ class HubActs:
     def status(self) -> dict[str, Any]:
         """How it stands with the hub. No keys are in it."""
         session = self._session
-        hub, lost = session.hub, session.hub.lost
         return {
             "rig": session.loaded.name,
             "virtual": session.loaded.is_virtual,
@@ -67,37 +64,8 @@ class HubActs:
             "run": session.run_id,
             "since_us": self._since_us,
             "now_us": session.clock.now_us(),
-            "radios": [
-                {
-                    "name": state.name,
-                    "driver": state.driver,
-                    "eui64": str(state.eui64),
-                    "band": state.band.value,
-                    "page": state.page,
-                    "channel": state.channel,
-                    "pan_id": state.pan_id,
-                    "extended_pan_id": str(state.extended_pan_id),
-                    "lost": lost.get(bearer),
-                }
-                for bearer, state in enumerate(hub.bearers)
-            ],
-            "devices": [self._device(device) for device in hub.device_log() if device.listed],
-        }
-
-    def _device(self, device: Device) -> dict[str, Any]:
-        hub = self._session.hub
-        sub_ghz = hub.care.sub_ghz
-        return {
-            "eui64": str(device.eui64),
-            "name": device.name,
-            "kind": device.kind.value,
-            "key": device.key.value,
-            "authorised": device.authorised,
-            "heard": device.endpoint is not None,
-            "radio": None if device.bearer is None else hub.bearers.of(device).name,
-            "suspended_min": 0
-            if sub_ghz is None
-            else sub_ghz.suspensions.minutes_left(device.eui64),
+            "radios": asked.radios(session),
+            "devices": asked.devices(session),
         }
 
     # -- devices ----------------------------------------------------------------------------------
@@ -105,7 +73,7 @@ class HubActs:
     async def _pair(self, request: Request, tell: Tell) -> dict[str, Any]:
         applicants = request.applicants("devices")
         request.nothing_else()
-        self._must_have_radio()
+        asked.must_have_radio(self._session)
         board = Board()
         view = PlainView(board, tell)
 
@@ -134,39 +102,18 @@ class HubActs:
     async def _unpair(self, request: Request, tell: Tell) -> dict[str, Any]:
         word, reason = request.text("device"), request.text("reason", "asked for")
         request.nothing_else()
-        self._must_have_radio()
+        asked.must_have_radio(self._session)
         eui64, left = await unpair_on(self._session, word, reason)
         return {"eui64": eui64, "left": left}
 
     async def _read(self, request: Request, tell: Tell) -> dict[str, Any]:
-        device = listed(self._session, request.text("device"))
+        word = request.text("device")
         cluster_id = request.whole("cluster", 0, 0xFFFF)
         attributes = request.wholes("attributes", 0, 0xFFFF)
         endpoint = request.maybe_whole("endpoint", 1, 240)
         request.nothing_else()
-        self._must_have_radio()
-        readings = await self._session.hub.read_device(
-            device.eui64, cluster_id, attributes, endpoint=endpoint
-        )
-        named = cluster_named(cluster_id)
-        names = (
-            {} if named is None else {number: name for name, number in named[1].attributes.items()}
-        )
-        return {
-            "device": device.name,
-            "eui64": str(device.eui64),
-            "cluster": cluster_id,
-            "attributes": [
-                {
-                    "attribute": reading.attribute,
-                    "name": names.get(reading.attribute),
-                    "status": reading.status,
-                    "type": reading.type,
-                    "value": reading.value,
-                }
-                for reading in readings
-            ],
-        }
+        asked.must_have_radio(self._session)
+        return await asked.read(self._session, word, cluster_id, attributes, endpoint)
 
     async def _meters(self, request: Request, tell: Tell) -> dict[str, Any]:
         """Somebody wrote into the meters' journal: it happens now."""
@@ -176,49 +123,24 @@ class HubActs:
     # -- the air ----------------------------------------------------------------------------------
 
     async def _channel(self, request: Request, tell: Tell) -> dict[str, Any]:
-        wanted = request.maybe_text("channel")
-        bearer = request.whole("bearer", 0, 1, self._sub_ghz_bearer())
+        wanted, bearer = request.maybe_text("channel"), request.maybe_whole("bearer", 0, 1)
         request.nothing_else()
-        self._must_have_radio()
-        bearers = self._session.hub.bearers
-        if bearer >= len(bearers):
-            raise UsageError(f"the hub has one bearer: {bearers.first.name}")
-        before = bearers[bearer].at
-        try:
-            channel = None if wanted is None else Channel.parse(wanted)
-            moved = await self._session.hub.change_channel(channel, bearer=bearer)
-        except ValueError as error:
-            raise UsageError(str(error)) from None
-        return {
-            "radio": bearers[bearer].name,
-            "before": str(before),
-            "channel": str(bearers[bearer].at),
-            "moved": moved is not None,
-        }
-
-    def _sub_ghz_bearer(self) -> int:
-        sub_ghz = self._session.hub.care.sub_ghz
-        return 0 if sub_ghz is None else sub_ghz.bearer
+        asked.must_have_radio(self._session)
+        return await asked.change_channel(self._session, wanted, bearer)
 
     async def _suspend(self, request: Request, tell: Tell) -> dict[str, Any]:
-        device = listed(self._session, request.text("device"))
+        device = asked.listed(self._session, request.text("device"))
         minutes = request.whole("minutes", 1, _LONGEST_SUSPENSION_MIN)
         cause = request.text("cause", "asked for")
         request.nothing_else()
-        self._must_have_radio()
+        asked.must_have_radio(self._session)
         self._session.hub.care.of_sub_ghz.suspend(device.eui64, minutes, cause)
         return {"eui64": str(device.eui64), "minutes": minutes}
 
     async def _resume(self, request: Request, tell: Tell) -> dict[str, Any]:
-        device = listed(self._session, request.text("device"))
+        device = asked.listed(self._session, request.text("device"))
         cause = request.text("cause", "asked for")
         request.nothing_else()
-        self._must_have_radio()
+        asked.must_have_radio(self._session)
         self._session.hub.care.of_sub_ghz.resume(device.eui64, cause)
         return {"eui64": str(device.eui64), "minutes": 0}
-
-    def _must_have_radio(self) -> None:
-        lost = self._session.hub.lost
-        if lost:
-            cause = next(iter(lost.values()))
-            raise RigError(f"the hub's radio is lost: {cause}", mend="wait until it is back")

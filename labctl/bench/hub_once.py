@@ -7,9 +7,10 @@ from typing import Any
 
 from labctl.bench.hub_acts import HubActs
 from labctl.bench.interrupts import interrupts
-from labctl.bench.pair import PairOptions, listed
+from labctl.bench.pair import PairOptions
 from labctl.config.resolved import LoadedRig
 from labctl.errors import ExitCode, LabctlError, RigError
+from labctl.rig.asked import listed
 from labctl.rig.hold import RigHold, hold_rig
 from labctl.rig.hub_client import reach
 from labctl.rig.loop import run
@@ -35,6 +36,15 @@ def ask_hub(
     with hold_rig(loaded, f"labctl {do}", wait_s=options.wait_s, waiting=options.waiting) as hold:
         work = _opened(loaded, options, Request(do, given), hold, given.get("device"))
         return run(loaded, work, real_time=options.real_time)
+
+
+def hub_status(loaded: LoadedRig) -> dict[str, Any] | None:
+    """How it stands with the hub that is held; None when none is. Raises `RigError`."""
+    hub = reach(loaded)
+    if hub is None:
+        return None
+    with hub:
+        return hub.ask("status")
 
 
 async def _opened(

@@ -13,7 +13,7 @@ from typing import Any
 
 from labctl.bench.interrupts import interrupts
 from labctl.config.resolved import LoadedRig
-from labctl.errors import BusyError, ExitCode, LabctlError, UsageError
+from labctl.errors import BusyError, ExitCode, LabctlError
 from labctl.events import (
     Event,
     JoinEnded,
@@ -23,9 +23,9 @@ from labctl.events import (
     PairingMethod,
     PairingWindowClosed,
 )
-from labctl.hub.device_log import Device
 from labctl.rig.applicants import Applicant, by_hand, of_a_file, of_a_label, of_the_rig
 from labctl.rig.applicants import window as window_of
+from labctl.rig.asked import listed
 from labctl.rig.hold import RigHold, hold_rig
 from labctl.rig.hub_client import HubClient, reach
 from labctl.rig.loop import run
@@ -367,17 +367,6 @@ async def unpair_on(session: RigSession, word: str, reason: str) -> tuple[str, b
     """As `unpair`, on a rig that is open. Raises `UsageError`, `RigError`."""
     device = listed(session, word)
     return device.eui64, await session.hub.unpair(device.eui64, reason)
-
-
-def listed(session: RigSession, word: str) -> Device:
-    """The device of the log with that name or address. Raises `UsageError`."""
-    for each in session.hub.device_log():
-        if each.listed and (word == each.name or word.lower() == each.eui64):
-            return each
-    raise UsageError(
-        f"{word[:60]} is not in the device log of rig {session.loaded.name}",
-        mend=f"`labctl hub log {session.loaded.name}` shows who is",
-    )
 
 
 def _result(session: RigSession, devices: list[Paired], enough: asyncio.Event) -> PairResult:

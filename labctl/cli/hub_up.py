@@ -147,16 +147,14 @@ def status(output: Output, rig: str, inventory: Path | None) -> int:
     Exit code 0: it is up. 69: nobody holds it, or its radio is lost.
     """
     loaded = _load(output, rig, inventory)
-    from labctl.rig.hub_client import reach
+    from labctl.bench.hub_once import hub_status
 
-    hub = reach(loaded)
-    if hub is None:
+    found = hub_status(loaded)
+    if found is None:
         text = f"nobody holds the hub of {loaded.name}: labctl hub up {loaded.name}"
         output.emit({"up": False, "rig": loaded.name}, text=text)
         return ExitCode.RIG_UNAVAILABLE
-    with hub:
-        found = hub.ask("status")
-    output.emit({"up": True, **found}, text=lambda: _status_text(found))
+    output.emit({"up": True, **found}, text=_status_text(found))
     lost = [radio for radio in found["radios"] if radio["lost"]]
     return ExitCode.RIG_UNAVAILABLE if lost else ExitCode.PASS
 
