@@ -1,8 +1,9 @@
 """Airtime on the hub's sub-GHz bearer, computed from the frames that the host sees.
 
-Counted are data frames and their acknowledgements of both layers, and the keep-alive polls that
-awake devices are taken to send. What else the radio does alone (polls of sleepy devices, beacons,
-repetitions) only firmware can count; where it does, its figures lead.
+Counted are data frames and their acknowledgements of both layers, broadcasts and their repetition,
+what the radio answers by itself, and polls, where the radio tells of them; else the keep-alive
+polls that awake devices are taken to send. What the radio does without a word (beacons, joins,
+repetitions of what was lost) only firmware can count; where it does, its figures lead.
 """
 
 from __future__ import annotations
@@ -59,7 +60,12 @@ class AirtimeBook:
         at_s = now_us / _US
         if packet.broadcast:
             octets = psdu_octets_of(min(len(packet.data), 82), aps_encrypted=False)
-            _of(self.devices, eui64).add(frame_airtime_us(self.page, octets), at_s)
+            us = frame_airtime_us(self.page, octets)
+            ack_us = frame_airtime_us(self.page, MAC_ACK_PSDU_OCTETS)
+            # A child gives its broadcast to its parent, who acknowledges it, and says it to all.
+            _of(self.devices, eui64).add(us, at_s)
+            _of(self.caused, eui64).add(us + ack_us, at_s)
+            self.hub.add(us + ack_us, at_s)
             return
         spent = _unicast(self.page, len(packet.data), packet.aps_encrypted, True)
         _of(self.devices, eui64).add(spent.sender_us, at_s)
@@ -76,8 +82,16 @@ class AirtimeBook:
         if delivered:
             _of(self.devices, eui64).add(spent.receiver_us, at_s)
 
+    def answered(self, eui64: Eui64, octets: int, now_us: int) -> None:
+        """The radio sent a device an answer of so many octets of its own accord."""
+        at_s = now_us / _US
+        spent = _unicast(self.page, octets, False, True)
+        self.hub.add(spent.sender_us, at_s)
+        _of(self.caused, eui64).add(spent.sender_us, at_s)
+        _of(self.devices, eui64).add(spent.receiver_us, at_s)
+
     def polled(self, eui64: Eui64, times: float, now_us: int) -> None:
-        """A device polled its parent so many times, which the host did not see (R22 3.6.10.5)."""
+        """A device polled its parent so many times (R22 3.6.10)."""
         at_s = now_us / _US
         poll_us = frame_airtime_us(self.page, MAC_DATA_REQUEST_PSDU_OCTETS)
         ack_us = round(times * frame_airtime_us(self.page, MAC_ACK_PSDU_OCTETS))

@@ -75,6 +75,7 @@ class BearerCare:
                     chores=chores,
                     reporter=reporter,
                     alerts=alerts,
+                    descriptors=[endpoint.descriptor for endpoint in endpoints.values()],
                 )
         self.agility = Agility(
             settings.agility,
@@ -138,6 +139,18 @@ class BearerCare:
         if sub_ghz is None or packet.bearer != sub_ghz.bearer:
             return True
         return sub_ghz.admits(device, packet, now_us)
+
+    def overheard(self, device: Device, packet: Incoming, now_us: int) -> None:
+        """The radio answers a frame by itself, which costs airtime all the same."""
+        sub_ghz = self.sub_ghz
+        if sub_ghz is not None and packet.bearer == sub_ghz.bearer:
+            sub_ghz.overheard(device, packet, now_us)
+
+    def polled(self, device: Device, now_us: int) -> None:
+        """A device asked its parent for frames."""
+        sub_ghz = self.sub_ghz
+        if sub_ghz is not None and device.bearer == sub_ghz.bearer:
+            sub_ghz.polled(device, now_us)
 
     def changed_bearer(self, device: Device, packet: Incoming) -> None:
         """A device is heard on another bearer than before, or for the first time."""

@@ -510,6 +510,23 @@ class Hub(CoordinatorListener):
             return
         self._enqueue(device, partial(self._handle, device, packet, now_us))
 
+    def overheard(self, packet: Incoming) -> None:
+        """The radio answers it; what is left is to say how it was heard, and what it costs."""
+        bearers = self._bearers
+        device = None if bearers is None else self._sender(packet)
+        if bearers is None or device is None:
+            return
+        now_us = self._clock.now_us()
+        if not packet.broadcast:
+            self._reporter.sample(device, packet, bearers[packet.bearer], now_us)
+        self.care.overheard(device, packet, now_us)
+
+    def child_polled(self, nwk: int) -> None:
+        """A device asked for frames that wait for it."""
+        device = None if self._bearers is None else self._log.at(nwk)
+        if device is not None:
+            self.care.polled(device, self._clock.now_us())
+
     def join_seen(self, join: JoinSeen) -> None:
         """The NCP dealt with a joiner."""
         if self._bearers is not None:

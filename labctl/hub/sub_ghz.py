@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from labctl.errors import RigError
@@ -15,7 +16,15 @@ from labctl.hub.device_log import Device, DeviceLog
 from labctl.hub.post import Post
 from labctl.hub.reporter import Reporter
 from labctl.hub.suspension import Suspensions
-from labctl.radio.coordinator import Coordinator, DutyCycle, Incoming, Outgoing, RadioState
+from labctl.hub.zdo_answers import answer_octets
+from labctl.radio.coordinator import (
+    Coordinator,
+    DutyCycle,
+    EndpointDescriptor,
+    Incoming,
+    Outgoing,
+    RadioState,
+)
 from labctl.smart_energy.airtime import DutyCycleState, Limits
 from labctl.smart_energy.alerts import SubGhzAlert
 from labctl.smart_energy.eui64 import Eui64
@@ -43,6 +52,7 @@ class SubGhz:
         chores: Chores,
         reporter: Reporter,
         alerts: Alerts,
+        descriptors: Sequence[EndpointDescriptor] = (),
     ) -> None:
         self.bearer = bearer
         self._radio = radio.name
@@ -52,7 +62,9 @@ class SubGhz:
         self._chores = chores
         self._reporter = reporter
         self._alerts = alerts
+        self._descriptors = descriptors
         self._firmware = False
+        self._polls_told = False
         limits = settings.limits or Limits.of_page(radio.page)
         self.book = AirtimeBook(radio.page, limits)
         self.links = HighBandwidthLinks()
@@ -119,7 +131,7 @@ class SubGhz:
     def _minute(self) -> None:
         self._chores.later(_SAMPLE_S, self._minute)
         now_us = self._reporter.now_us()
-        if self._settings.poll_s is not None:
+        if self._settings.poll_s is not None and not self._polls_told:
             for device in self.talkers():
                 if not device.sleepy:
                     self.book.polled(device.eui64, _SAMPLE_S / self._settings.poll_s, now_us)
@@ -181,6 +193,19 @@ class SubGhz:
         ):
             return False
         return self.suspensions.admits(device, packet)
+
+    def overheard(self, device: Device, packet: Incoming, now_us: int) -> None:
+        """Count a frame that the radio answers by itself, and its answer."""
+        self.book.received(device.eui64, packet, now_us)
+        octets = answer_octets(packet, self._descriptors)
+        if octets is not None:
+            self.book.answered(device.eui64, octets, now_us)
+        self._look(now_us)
+
+    def polled(self, device: Device, now_us: int) -> None:
+        """Count a poll. A radio that tells of polls tells of all: none is reckoned with then."""
+        self._polls_told = True
+        self.book.polled(device.eui64, 1, now_us)
 
     def _has_room(self, device: Device, packet: Incoming, now_us: int) -> bool:
         limit = self._settings.high_bandwidth_links

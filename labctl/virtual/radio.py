@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from labctl.virtual.exchange import Done, Exchange
 from labctl.virtual.frames.mac import FCS_OCTETS, MAX_PSDU, fcs
+from labctl.virtual.phy import MAX_RETRIES
 from labctl.virtual.propagation import Position
 
 if TYPE_CHECKING:
@@ -183,10 +184,10 @@ class Radio:
             self._levels[disturber] = level
         return level
 
-    def transmit(self, mpdu: bytes, done: Done) -> None:
+    def transmit(self, mpdu: bytes, done: Done, *, repeats: bool = True) -> None:
         """Send a frame (without FCS) when the channel is free and, if it asks for an
-        acknowledgement, up to three repetitions. One at a time: `done` says when the next may
-        come."""
+        acknowledgement and `repeats`, up to three repetitions. One at a time: `done` says when the
+        next may come."""
         assert self.medium is not None
         if self.exchange is not None:
             raise RuntimeError("this radio is still busy with a frame")
@@ -195,6 +196,8 @@ class Radio:
         medium = self.medium
         psdu = mpdu + fcs(mpdu).to_bytes(2, "little")
         exchange = self.exchange = medium.new_exchange(medium, self, psdu, done)
+        if not repeats:
+            exchange.attempts = MAX_RETRIES
         medium.under_way += 1
         exchange.begin(medium.loop.time())
 

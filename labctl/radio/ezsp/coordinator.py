@@ -204,6 +204,8 @@ class EzspCoordinator(Coordinator):
         if phys.dual:
             self._children = ChildPhys(ezsp)
             await self._children.read()
+        if phys.sub_ghz is not None:
+            await self._hear_of_polls(ezsp)
         await self._addresses.learn(ezsp, set(await keys.read()))
         first = RadioState(
             name=self._port.name,
@@ -238,6 +240,15 @@ class EzspCoordinator(Coordinator):
             for bearer, channel in enumerate(phys.channels[1:], 1)
         )
         return (first, *others)
+
+    async def _hear_of_polls(self, ezsp: Any) -> None:
+        """They cost airtime, which the host counts where the law limits it."""
+        (status,) = await ezsp.setPolicy(
+            policyId=t.EzspPolicyId.POLL_HANDLER_POLICY,
+            decisionId=t.EzspDecisionId.POLL_HANDLER_CALLBACK,
+        )
+        if t.sl_Status.from_ember_status(status) != t.sl_Status.OK:
+            _LOGGER.warning("%s: polls are not told: %r", self._port.name, status)
 
     async def stop(self) -> None:
         """Close joining and the port. The network stays in the NCP."""
@@ -456,6 +467,9 @@ class EzspCoordinator(Coordinator):
             self._partner_key(*args)
         elif name == "stackStatusHandler":
             self._stack_status(args[0])
+        elif name == "pollHandler":
+            assert self._listener is not None
+            self._listener.child_polled(int(args[0]))
         elif name == "dutyCycleHandler":
             self._duty_cycle_changed(args[2])
         elif name == "childJoinHandler" and self._children is not None:
@@ -548,6 +562,7 @@ class EzspCoordinator(Coordinator):
         if self._app is None or frame.nwk == self._app.state.node_info.nwk:
             return  # our own ZDO, which bellows' start-up asks and awaits
         if frame.aps.profileId == 0 and not self._is_for_the_host(frame):
+            self._overheard(frame)
             return
         eui64 = self._addresses.eui64_of(frame.nwk)
         if eui64 is None and frame.aps.clusterId == _DEVICE_ANNOUNCE and frame.aps.profileId == 0:
@@ -564,6 +579,13 @@ class EzspCoordinator(Coordinator):
             self._hold(frame)
             return
         self._deliver(frame, eui64)
+
+    def _overheard(self, frame: ReceivedFrame) -> None:
+        """The NCP answers, and nobody waits for the sender's address."""
+        eui64 = self._addresses.eui64_of(frame.nwk)
+        if eui64 is not None and frame.nwk not in self._unresolved:
+            assert self._listener is not None
+            self._listener.overheard(self._incoming(frame, eui64))
 
     def _is_for_the_host(self, frame: ReceivedFrame) -> bool:
         """ZDO frames that the NCP has not dealt with: those flagged, announces, and answers."""
@@ -637,27 +659,28 @@ class EzspCoordinator(Coordinator):
 
     def _deliver(self, frame: ReceivedFrame, eui64: Eui64 | None) -> None:
         assert self._listener is not None
+        self._listener.packet_received(self._incoming(frame, eui64))
+
+    def _incoming(self, frame: ReceivedFrame, eui64: Eui64 | None) -> Incoming:
         aps = frame.aps
-        self._listener.packet_received(
-            Incoming(
-                nwk=frame.nwk,
-                eui64=eui64,
-                source_endpoint=int(aps.sourceEndpoint),
-                destination_endpoint=int(aps.destinationEndpoint),
-                profile_id=int(aps.profileId),
-                cluster_id=int(aps.clusterId),
-                data=frame.data,
-                aps_encrypted=bool(aps.options & t.EmberApsOption.APS_OPTION_ENCRYPTION),
-                broadcast=frame.kind
-                in (
-                    t.EmberIncomingMessageType.INCOMING_BROADCAST,
-                    t.EmberIncomingMessageType.INCOMING_MULTICAST,
-                ),
-                lqi=frame.lqi,
-                rssi_dbm=frame.rssi_dbm,
-                aps_counter=int(aps.sequence),
-                bearer=0 if self._children is None else self._children.bearer_of(eui64),
-            )
+        return Incoming(
+            nwk=frame.nwk,
+            eui64=eui64,
+            source_endpoint=int(aps.sourceEndpoint),
+            destination_endpoint=int(aps.destinationEndpoint),
+            profile_id=int(aps.profileId),
+            cluster_id=int(aps.clusterId),
+            data=frame.data,
+            aps_encrypted=bool(aps.options & t.EmberApsOption.APS_OPTION_ENCRYPTION),
+            broadcast=frame.kind
+            in (
+                t.EmberIncomingMessageType.INCOMING_BROADCAST,
+                t.EmberIncomingMessageType.INCOMING_MULTICAST,
+            ),
+            lqi=frame.lqi,
+            rssi_dbm=frame.rssi_dbm,
+            aps_counter=int(aps.sequence),
+            bearer=0 if self._children is None else self._children.bearer_of(eui64),
         )
 
     # -- helpers ----------------------------------------------------------------------------------

@@ -44,6 +44,10 @@ class FirmwareListener(NodeListener):
         """The trust centre's decision, and trustCenterJoinHandler."""
         return self._ezsp.joining.admission(eui64, nwk, kind, parent)
 
+    def child_polled(self, nwk: int, phy: int, pending: bool) -> None:
+        """pollHandler, by policy."""
+        self._ezsp.joining.child_polled(nwk, pending)
+
     def application_key_requested(self, requester: Eui64, partner: Eui64) -> bool:
         """By policy."""
         return self._ezsp.joining.application_key_requested(requester, partner)

@@ -23,12 +23,27 @@ FRAME_WAIT_S = 0.03
 """How long a sleeping device listens after an acknowledgement that promised a frame. The standard's
 macMaxFrameTotalWaitTime is 19.5 ms at 2.4 GHz; parents with a queue take a little longer."""
 
-SUB_GHZ_FRAME_WAIT_S = 0.15
+SUB_GHZ_FRAME_WAIT_S = 0.25
 """The same with listen before talk: the parent may have to keep silent for 100 ms first, then it
-listens for up to 10 ms, and the frame takes 11."""
+listens for up to 10 ms, and the frame takes 11; and it may be at that for another frame already."""
 
 DUPLICATE_S = 1.0
 """A frame that repeats its sender's last sequence number this soon is a copy."""
+
+
+class _Once:
+    """A frame that is made when its turn comes, and goes out once."""
+
+    __slots__ = ("_build",)
+
+    def __init__(self, build: Callable[[], bytes]) -> None:
+        self._build = build
+
+    def __call__(self) -> bytes:
+        return self._build()
+
+
+_Frame = bytes | Callable[[], bytes]
 
 
 class Mac:
@@ -52,7 +67,7 @@ class Mac:
         self.always_on = node.rx_on_when_idle
         self.on_beacon: Callable[[mac.MacFrame, int, int], None] | None = None
         self.on_association: Callable[[bytes, int, int], None] | None = None
-        self._queue: deque[tuple[bytes | Callable[[], bytes], Sent]] = deque()
+        self._queue: deque[tuple[_Frame, Sent]] = deque()
         self._urgent: deque[tuple[bytes, Sent]] = deque()  # of a scan
         self._held = False  # a scan has the radio: other frames wait
         self._sending: Sent | None = None
@@ -113,16 +128,18 @@ class Mac:
 
     # -- sending --------------------
 
-    def send(self, frame: bytes | Callable[[], bytes], sent: Sent) -> None:
+    def send(self, frame: _Frame, sent: Sent) -> None:
         """Queue a frame (without FCS); a callable makes it when its turn comes."""
         if self._busy or self._held:
             self._queue.append((frame, sent))
         else:
             self._transmit(frame, sent)
 
-    def _send_fetched(self, frame: Callable[[], bytes], sent: Sent) -> None:
+    def _send_fetched(self, build: Callable[[], bytes], sent: Sent) -> None:
         """A frame that a child has just asked for, and listens for as long as it can afford. Where
-        each frame takes its tenth of a second it goes before those whose receivers are awake."""
+        each frame takes its tenth of a second it goes before those whose receivers are awake. It is
+        not repeated: the child is asleep by then, and asks again (802.15.4 5.1.6.4.3)."""
+        frame = _Once(build)
         if self.listens_before_talk and (self._busy or self._held):
             self._queue.appendleft((frame, sent))
         else:
@@ -181,14 +198,14 @@ class Mac:
 
         self.kept.keep(destination, build, sent)
 
-    def _transmit(self, frame: bytes | Callable[[], bytes], sent: Sent) -> None:
+    def _transmit(self, frame: _Frame, sent: Sent) -> None:
         self._busy = True
         self._sending = sent
         self._counters["mac_tx"] += 1
         octets = frame if isinstance(frame, bytes) else frame()
         if self.listens_before_talk:
             self._in_flight = octets
-        self.radio.transmit(octets, self._transmitted)
+        self.radio.transmit(octets, self._transmitted, repeats=not isinstance(frame, _Once))
 
     def _transmitted(self, outcome: Outcome, pending: bool) -> None:
         sent = self._sending
@@ -320,6 +337,9 @@ class Mac:
         if command == mac.Command.DATA_REQUEST:
             if isinstance(source, int):
                 self.node.nwk.heard(source, self.phy)
+                if source in self.node.parent.children:
+                    pending = self.kept.waiting_for(source)
+                    self.node.listener.child_polled(source, self.phy, pending)
             if self.kept.waiting_for(source):
                 self.kept.fetched_by(source)
             elif isinstance(source, int):

@@ -155,6 +155,9 @@ class NodeListener:
     def leave_heard(self, eui64: Eui64, nwk: int, *, request: bool, rejoin: bool) -> None:
         """A NWK leave of somebody whose address is known, whatever becomes of it."""
 
+    def child_polled(self, nwk: int, phy: int, pending: bool) -> None:
+        """A child asked for a frame; `pending`: there is one for it."""
+
     def application_key_requested(self, requester: Eui64, partner: Eui64) -> bool:
         """Trust centre: may these two have a link key (Request-Key, R22 4.4.7)? True brokers it."""
         return False

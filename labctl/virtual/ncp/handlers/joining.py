@@ -19,6 +19,7 @@ IGNORE_UNSECURED_REJOINS = 0x08
 JOINS_USE_INSTALL_CODE_KEY = 0x10
 DEFER_JOINS = 0x20
 
+TELL_OF_POLLS = 0x31  # EzspDecisionId
 ALLOW_APP_KEY_REQUESTS = 0x61
 
 # EmberJoinDecision
@@ -132,6 +133,11 @@ class Joining(Part):
         index = next((index for index, child in slots.items() if child == eui64), NO_CHILD)
         self._child_changed(index, eui64, nwk, joining=False)
         self._sleepy.pop(eui64, None)
+
+    def child_polled(self, nwk: int, pending: bool) -> None:
+        """pollHandler, if POLL_HANDLER_POLICY asks for it."""
+        if self.ezsp.configuration.policy(PolicyId.POLL_HANDLER) == TELL_OF_POLLS:
+            self.ezsp.callback("poll_handler", child=nwk, transmit_expected=int(pending))
 
     def _child_changed(self, index: int, eui64: Eui64, nwk: int, *, joining: bool) -> None:
         self.ezsp.callback(
