@@ -21,10 +21,11 @@ from labctl.clock import Clock
 from labctl.config.resolved import LoadedRig
 from labctl.errors import BusyError, ConfigurationError, ExitCode, LabctlError, RigError
 from labctl.leases import Lease
+from labctl.rig.air_keys import link_keys
 from labctl.rig.hold import RigHold, hold_rig
 from labctl.rig.loop import run
-from labctl.rig.session import open_rig
-from labctl.rig.sniffing import Listening, hold_sniffer, listening, plan_listening, real_keys
+from labctl.rig.session import key_store_of, open_rig
+from labctl.rig.sniffing import Listening, hold_sniffer, listening, plan_listening
 
 __all__ = [
     "CaptureOptions",
@@ -144,7 +145,7 @@ async def _of_real(
     with interrupts(enough):
         try:
             if options.keys is not None:
-                keys = _write_keys(options.keys, real_keys(loaded))
+                keys = _write_keys(options.keys, link_keys(loaded, key_store_of(loaded)))
             async with listening(
                 loaded,
                 plan,
@@ -161,7 +162,7 @@ async def _of_real(
             files.close()
         if options.keys is not None:
             # Once more: a device may have got another key meanwhile.
-            keys = _write_keys(options.keys, real_keys(loaded))
+            keys = _write_keys(options.keys, link_keys(loaded, key_store_of(loaded)))
     return _result(
         options,
         files,

@@ -36,10 +36,10 @@ _TICK_S = 1.0
 class BenchOptions:
     """How a bench run is to go. `duration` None runs until somebody interrupts it.
 
-    `form_anew` gives up the network that the stick holds. The others are for virtual rigs: `fresh`
-    forgets the stick's and the devices' memories first; `seed`; `capture` (a pcap file, with
-    `rotation` several) and `keys` (Wireshark's key table, mode 0600); `real_time` lets it run at
-    the wall's pace.
+    `form_anew` gives up the network that the stick holds. `keys` is for Wireshark's key table
+    (mode 0600). The others are for virtual rigs: `fresh` forgets the stick's and the devices'
+    memories first; `seed`; `capture` (a pcap file, with `rotation` several); `real_time` lets it
+    run at the wall's pace.
     """
 
     database: Path
@@ -127,7 +127,7 @@ async def _bench(
     with interrupts(enough):
         session, ended_early = await _served(loaded, options, views, enough, hold)
     assert session.assessment is not None  # open_rig leaves it behind
-    if options.keys is not None:
+    if options.keys is not None and session.bench is not None:
         session.write_keys(options.keys)
     return BenchResult(
         run_id=session.run_id,
@@ -165,6 +165,8 @@ async def _served(
                 await session.pair_all()
                 session.power_on()
             ended_early = await _wait(session, enough, options.duration)
+            if options.keys is not None and session.bench is None:
+                await session.write_real_keys(options.keys)
         finally:
             ticking.cancel()
     return session, ended_early

@@ -85,7 +85,7 @@ if TYPE_CHECKING:
     "--keys",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Virtual rigs: write the keys that open the capture (Wireshark's zigbee_pc_keys, 0600).",
+    help="Write the keys that open a capture (Wireshark's zigbee_pc_keys, 0600) at the end.",
 )
 @click.option("--note", default="", help="A remark that is kept with the run.")
 @click.option("--plain", is_flag=True, help="Lines instead of the live view.")
@@ -138,7 +138,6 @@ def bench(
             "--fresh": fresh,
             "--real-time": real_time,
             "--capture": capture is not None,
-            "--keys": keys is not None,
         },
     )
     from labctl.bench.board import Board

@@ -391,6 +391,13 @@ class Coordinator(abc.ABC):
         Not sooner than `BROADCAST_DELIVERY_S` after the last `send_network_key`.
         """
 
+    async def network_keys(self) -> tuple[Secret, ...]:
+        """The keys of its networks, one each: for whoever reads a capture, and for nobody else.
+
+        Raises `RigError` where the firmware keeps them to itself.
+        """
+        raise RigError("this radio does not show its network key")
+
     async def energy_scan(
         self, channels: Sequence[Channel], *, exponent: int = 5
     ) -> dict[Channel, int]:

@@ -352,6 +352,10 @@ class LastingCoordinator(Coordinator):
         """Of the driver."""
         await self._up.switch_network_key()
 
+    async def network_keys(self) -> tuple[Secret, ...]:
+        """Of the driver."""
+        return await self._up.network_keys()
+
     async def energy_scan(
         self, channels: Sequence[Channel], *, exponent: int = 5
     ) -> dict[Channel, int]:

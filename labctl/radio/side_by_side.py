@@ -170,6 +170,10 @@ class SideBySide(Coordinator):
         for coordinator in self._each:
             await coordinator.switch_network_key()
 
+    async def network_keys(self) -> tuple[Secret, ...]:
+        """Of all networks."""
+        return tuple([key for each in self._each for key in await each.network_keys()])
+
     # -- data -------------------------------------------------------------------------------------
 
     async def send(self, packet: Outgoing) -> None:

@@ -44,11 +44,13 @@ from labctl.events import (
 )
 from labctl.hub.hub import Hub
 from labctl.hub.settings import PairingRequest
+from labctl.radio.coordinator import Coordinator
 from labctl.record.queries import last_rig_time_us, load_run
 from labctl.record.recorder import Recorder
 from labctl.record.verdict import Assessment, assess
 from labctl.rig.acts import NAME as ACTS
 from labctl.rig.acts import Act, ActsFile
+from labctl.rig.air_keys import link_keys
 from labctl.rig.applicants import BY_A_PERSON
 from labctl.rig.assembly import hub_settings, meters
 from labctl.rig.authority import FOREIGN_ISSUER, LabAuthority
@@ -93,6 +95,9 @@ class RigSession:
     run_id: int = 0
     """The run's number in the database."""
 
+    radio: Coordinator | None = None
+    """The hub's coordinator."""
+
     desk: PairingDesk | None = None
     """Where persons pair."""
 
@@ -124,15 +129,36 @@ class RigSession:
     def write_keys(self, path: Path) -> None:
         """Write the keys of a virtual rig for Wireshark, to a file of mode 0600.
 
-        Raises `ConfigurationError` on a real rig, whose keys stay in the stick, and when the file
-        cannot be written.
+        Raises `ConfigurationError` on a real rig (`write_real_keys`), and when the file cannot be
+        written.
         """
         if self.bench is None:
             raise ConfigurationError(
-                "the keys of a real rig stay in its stick", mend="leave --keys out"
+                "the keys of a real rig are in its stick", mend="ask while the rig is open"
             )
         try:
             write_wireshark_keys(path, self.bench.wireshark_keys())
+        except OSError as error:
+            raise ConfigurationError(
+                f"the keys cannot be written: {error.strerror}", where=str(path)
+            ) from error
+
+    async def write_real_keys(self, path: Path) -> None:
+        """Write the keys of a real rig for Wireshark, while it is open: the network's out of the
+        stick, and the link keys that the hub keeps.
+
+        Where the stick does not show its own, the link keys have to do, and a warning says so.
+        Raises `ConfigurationError` when the file cannot be written.
+        """
+        keys = link_keys(self.loaded, key_store_of(self.loaded))
+        try:
+            assert self.radio is not None
+            for number, key in enumerate(await self.radio.network_keys(), 1):
+                keys.append((key.reveal(), f"network {number}"))
+        except RigError as error:
+            _LOGGER.warning("the network key is not among the keys: %s", error)
+        try:
+            write_wireshark_keys(path, keys)
         except OSError as error:
             raise ConfigurationError(
                 f"the keys cannot be written: {error.strerror}", where=str(path)
@@ -369,16 +395,17 @@ async def _put_together(opening: _Opening, stack: AsyncExitStack) -> RigSession:
     settings = hub_settings(loaded)
     if opening.form_anew:
         settings = replace(settings, network=replace(settings.network, form_anew=True))
+    radio = coordinator(
+        loaded,
+        random_octets,
+        paths,
+        opening.hold.fence,
+        gave_up=partial(_break, opening.broken),
+        switch_of=partial(_switch_of, opening),
+    )
     hub = Hub(
         settings,
-        coordinator(
-            loaded,
-            random_octets,
-            paths,
-            opening.hold.fence,
-            gave_up=partial(_break, opening.broken),
-            switch_of=partial(_switch_of, opening),
-        ),
+        radio,
         bus,
         clock,
         meters=meters(loaded, origin_s=origin_s, journal=journal.load(), seed=seed),
@@ -414,6 +441,7 @@ async def _put_together(opening: _Opening, stack: AsyncExitStack) -> RigSession:
         hub=hub,
         seed=seed,
         bench=bench,
+        radio=radio,
         broken=opening.broken,
         desk=desk,
         look_at_meters=lambda: journal.exchange(clock.now_us()),

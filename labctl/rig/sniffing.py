@@ -37,8 +37,6 @@ from labctl.radio.sniffer import Overheard, SnifferState
 from labctl.record.channels import last_channels
 from labctl.record.database import open_for_reading, translated
 from labctl.rig.hold import RigHold
-from labctl.rig.key_store import KeyStore
-from labctl.rig.session import key_store_of
 from labctl.smart_energy.channels import Channel
 
 _LOGGER = logging.getLogger(__name__)
@@ -278,19 +276,3 @@ def _followed(task: asyncio.Task[None], broken: asyncio.Future[LabctlError]) -> 
 def _break(broken: asyncio.Future[LabctlError], error: LabctlError) -> None:
     if not broken.done():
         broken.set_result(error)
-
-
-def real_keys(loaded: LoadedRig) -> list[tuple[bytes, str]]:
-    """The link keys of a real rig's devices, with labels: from install codes and the key store.
-
-    The network key is in the hub's stick alone. Wireshark learns it from a capture with a pairing:
-    it goes to the device under its link key. Raises `ConfigurationError` for a bad key store.
-    """
-    keys = [
-        (device.install_code.link_key().reveal(), f"{device.name} install code")
-        for device in loaded.devices
-    ]
-    for kept in KeyStore(key_store_of(loaded)).load().devices:
-        named = [(kept.link_key, "install code"), (kept.key, "link"), (kept.before, "link before")]
-        keys += [(key.reveal(), f"{kept.name} {what}") for key, what in named if key is not None]
-    return keys

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 from virtual_rigs import write_rig
 
 from labctl.cli.main import main
@@ -370,3 +371,21 @@ def test_tshark_reads_what_the_command_wrote(rig: Path, tmp_path: Path) -> None:
     )
     rows = {tuple(line.split("\t")) for line in told.stdout.splitlines()}
     assert rows in ({("1", "0", "20", "")}, {("True", "0", "20", "")})
+
+
+def test_a_bench_run_on_real_sticks_writes_the_network_key_too(
+    rig: Path, room: Room, tmp_path: Path
+) -> None:
+    yaml = YAML(typ="safe")
+    said = yaml.load(rig.read_text())
+    said["hub"]["radio"] = said.pop("capture")["radio"]
+    with rig.open("w") as file:
+        yaml.dump(said, file)
+    words = ["bench", str(rig), "--for", "1s", "-q", "--keys", "air.keys", "--reports", "reports"]
+    assert main(words) == ExitCode.RIG_UNAVAILABLE  # nothing was seen of the display
+    assert room.sniffer is not None
+    key = room.sniffer.firmware.contents.node.network_key
+    rows = (tmp_path / "air.keys").read_text()
+    assert f'"{key.hex(":").upper()}","Normal","network 1"' in rows
+    assert '"display install code"' in rows
+    assert stat.S_IMODE((tmp_path / "air.keys").stat().st_mode) == 0o600

@@ -350,3 +350,17 @@ def test_tshark_reads_what_a_sniffer_wrote(channel: Channel, tmp_path: Path) -> 
     # The transport key was deciphered with the link key, and what it carried opened the rest.
     assert "0x05" in {row[5] for row in rows}
     assert [row[4] for row in rows].count("0x0702") >= 3
+
+
+@pytest.mark.parametrize("version", [8, 12, 13, max(KNOWN)])
+def test_the_network_key_is_read_out_of_the_hubs_stick(version: int) -> None:
+    async def main(lab: Lab) -> None:
+        lab.coordinator = EzspCoordinator(
+            EzspPort("spare", lab.sniffer._port.path), random.Random(9).randbytes
+        )
+        await lab.start_hub()
+        (key,) = await lab.coordinator.network_keys()
+        assert key.reveal() == lab.stick.firmware.contents.node.network_key
+        assert str(key) == "<secret>"
+
+    on_lab(main, version=version)

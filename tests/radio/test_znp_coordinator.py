@@ -287,6 +287,17 @@ def test_the_network_key_is_of_the_given_source_of_randomness() -> None:
     in_the_lab(work)
 
 
+def test_the_network_key_can_be_read_for_a_capture() -> None:
+    async def main(lab: Lab) -> None:
+        await lab.start()
+        (key,) = await lab.coordinator.network_keys()
+        assert key.reveal() in [
+            each for each, label in lab.ncp.wireshark_keys() if "network" in label
+        ]
+
+    in_the_lab(main)
+
+
 def test_the_network_survives_a_power_cut_of_the_stick(tmp_path: Path) -> None:
     seen: list[RadioState] = []
 
@@ -982,6 +993,48 @@ def test_discovery_is_answered_once_and_by_the_stick_alone() -> None:
         assert not [p for p in lab.host.packets if p.cluster_id in (0x0006, 0x0004)]
 
     in_the_lab(work)
+
+
+def test_a_bind_request_is_heard_and_answered_by_the_stick_alone() -> None:
+    async def work(lab: Lab) -> None:
+        await lab.start()
+        await lab.joined()
+        request = STICK.little_endian + b"\x02\x00\x07\x03" + DEVICE.little_endian + b"\x01"
+        answer = await lab.node.zdo(0x0000, 0x0021, request)
+        assert answer == b"\x00"
+        (bind,) = [p for p in lab.host.packets if p.cluster_id == 0x0021]
+        assert (bind.eui64, bind.profile_id, bind.data[1:]) == (DEVICE, 0, request)
+        lab.device.observed.clear()
+        nwk = lab.node.state.nwk
+        await lab.coordinator.send(
+            Outgoing(nwk, 0, 0, 0x8021, bind.data[:1] + b"\x84", profile_id=0)
+        )
+        await asyncio.sleep(2)
+        assert not [i for i in lab.device.observed if i.cluster_id == 0x8021]
+
+    in_the_lab(work)
+
+
+@pytest.mark.parametrize("length", [3, 400])
+def test_a_bug_of_the_hubs_is_told_to_the_loop_and_not_lost_in_the_driver(length: int) -> None:
+    class Clumsy(Host):
+        def packet_received(self, packet: Incoming) -> None:
+            if packet.cluster_id == 0x0702:
+                raise ZeroDivisionError("on purpose")
+
+    told: list[dict[str, Any]] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        async with laboratory(None) as lab:
+            lab.coordinator.listen(Clumsy())
+            await lab.start()
+            await lab.joined()
+            await lab.up(bytes(length))
+            await asyncio.sleep(1)
+
+    run(main(), fast=True)
+    assert [type(context["exception"]) for context in told] == [ZeroDivisionError]
 
 
 def test_a_zdo_request_of_the_hubs_is_answered() -> None:

@@ -36,7 +36,7 @@ from labctl.radio.ezsp.children import ChildPhys
 from labctl.radio.ezsp.forming import FORM_ANEW, bring_up, must_be_ok
 from labctl.radio.ezsp.joins import Departure, change_of
 from labctl.radio.ezsp.key_engine import EzspKeyEngine, built_in_suites
-from labctl.radio.ezsp.link_keys import LinkKeyTable, driver_eui64
+from labctl.radio.ezsp.link_keys import LinkKeyTable, driver_eui64, network_key
 from labctl.radio.ezsp.messages import ReceivedFrame, Sender, received_frame
 from labctl.radio.ezsp.phys import Phys
 from labctl.radio.ezsp.troubles import gone, start_failed, why_lost
@@ -308,6 +308,11 @@ class EzspCoordinator(Coordinator):
         """The NCP's link key table."""
         with self._driver():
             return await self._key_table.read()
+
+    async def network_keys(self) -> tuple[Secret, ...]:
+        """The NCP's own: of both PHYs."""
+        with self._driver():
+            return (await network_key(self._ezsp, radio=self._port.name),)
 
     async def install_link_key(
         self, eui64: Eui64, key: Secret, *, bearer: int | None = None

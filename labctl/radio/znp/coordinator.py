@@ -53,7 +53,7 @@ from labctl.radio.znp.memory import Memory
 from labctl.radio.znp.policies import Policies
 from labctl.radio.znp.receiving import DEVICE_ANNOUNCE, OWN_NWK, Inbox, nwk_in_the_stick
 from labctl.radio.znp.sending import Sender
-from labctl.radio.znp.tables import ACTIVE_KEY
+from labctl.radio.znp.tables import ACTIVE_KEY, KEY_OCTETS
 from labctl.radio.znp.troubles import driver_errors, start_failed
 from labctl.secret import Secret
 from labctl.smart_energy.channels import Channel
@@ -437,7 +437,16 @@ class ZnpCoordinator(Coordinator):
             self._policies.key_changed(self._key_table.partners)
             await self._policies.follow()
 
+    async def network_keys(self) -> tuple[Secret, ...]:
+        """From the NCP's memory, where it follows its number."""
+        with self._driver():
+            item = await self._active_key()
+        return (Secret(item[1 : 1 + KEY_OCTETS]),)
+
     async def _key_sequence(self) -> int:
+        return (await self._active_key())[0]
+
+    async def _active_key(self) -> bytes:
         item = await Memory(self._running).read(ACTIVE_KEY)
         if item is None:
             raise RigError(
@@ -446,7 +455,7 @@ class ZnpCoordinator(Coordinator):
                 mend="the vendor's own builds lock it: use one of the Z-Stack 3.x.0 builds for "
                 "coordinators",
             )
-        return item[0]
+        return item
 
     # -- data ---------------------------------------------------------------------------------
 
