@@ -48,6 +48,11 @@ class RigHold:
         """All that is leased, the rig first."""
         return (*self._rig.things, *(self._things.things if self._things else ()))
 
+    @property
+    def lost(self) -> RigError | None:
+        """Why it is not this process's any more, as soon as that was found out."""
+        return next((lease.lost for lease in self._leases() if lease.lost is not None), None)
+
     def when_lost(self, call: Callable[[RigError], None]) -> None:
         """Be told when it turns out that a part of it is somebody else's."""
         for lease in self._leases():

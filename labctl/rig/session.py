@@ -266,13 +266,19 @@ async def open_rig(
                 )
             except LabctlError as error:
                 await _wind_down(stack, broken)
-                _end_run(bus, clock, Verdict.INFRASTRUCTURE_ERROR, f"the rig: {error.what}")
-                raise
+                cause = held.lost or error
+                _end_run(bus, clock, Verdict.INFRASTRUCTURE_ERROR, f"the rig: {cause.what}")
+                raise cause from (None if cause is error else error)
             session.kind = kind
             try:
                 yield session
             except Exception as error:
                 await _wind_down(stack, broken)
+                if isinstance(error, RigError) and held.lost is not None:
+                    # The radio was shut to this process, at which its driver stumbled.
+                    reason = f"the rig: {held.lost.what}"
+                    _end_run(bus, clock, Verdict.INFRASTRUCTURE_ERROR, reason)
+                    raise held.lost from error
                 _end_run(
                     bus, clock, Verdict.INFRASTRUCTURE_ERROR, f"labctl stopped: {hide(str(error))}"
                 )

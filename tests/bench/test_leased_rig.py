@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import json
@@ -19,6 +20,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from labctl.cli.main import main
+from labctl.config.loading import load_rig
+from labctl.leases import LeaseLostError, Leases, LockFolder
+from labctl.rig.hold import radio_things
+from labctl.rig.session import open_rig
 
 LABCTL = [sys.executable, "-m", "labctl.cli.main"]
 DISPLAY = "00:0d:6f:00:0a:90:69:e7"
@@ -177,8 +182,8 @@ def test_a_run_whose_lease_is_broken_ends_and_the_stick_is_the_next_ones(lab: La
     released = lab.run("lease", "release", thing)
     assert released.returncode == 2, "somebody works with it"
     assert lab.run("lease", "break", thing, "--yes").returncode == 0
-    said = lab.wait_for(process, "the run ended early")
-    assert "it was broken" in said + lab.wait_for(process, "lease is lost when")
+    # As the end of the run, or of whatever it was just doing with the stick.
+    lab.wait_for(process, f"the lease of the radio port:{os.path.realpath(lab.stick)} is lost")
     assert process.wait(timeout=60) == 69
     lab.bench(lab.rig("second"))
 
@@ -221,3 +226,20 @@ def test_without_a_lock_folder_no_rig_is_opened(lab: Lab) -> None:
     assert "the lock folder cannot be used" in done.stderr
     assert "LABCTL_LOCKS" in done.stderr
     assert not (lab.folder / "first" / "labctl.db").exists()
+
+
+def test_what_fails_since_the_lease_is_lost_is_told_as_that(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease is broken after the rig was opened, before anything is paired."""
+    monkeypatch.setenv("LABCTL_LOCKS", str(lab.folder / "locks"))
+    loaded = load_rig(lab.rig("first"))
+
+    async def opened() -> None:
+        database = lab.folder / "labctl.db"
+        async with open_rig(loaded, kind="bench", database=database) as session:
+            Leases(LockFolder.shared()).break_(radio_things(loaded).values())
+            await session.pair_all()
+
+    with pytest.raises(LeaseLostError, match="it was broken"):
+        asyncio.run(opened())
