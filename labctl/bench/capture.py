@@ -40,7 +40,6 @@ VIRTUAL_DURATION = timedelta(minutes=10)
 """How long a virtual rig runs for a capture, in its own time, when nobody says."""
 
 _TICK_S = 1.0
-_FLUSH_TICKS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +161,11 @@ async def _of_real(
             files.close()
         if options.keys is not None:
             # Once more: a device may have got another key meanwhile.
-            keys = _write_keys(options.keys, link_keys(loaded, key_store_of(loaded)))
+            try:
+                keys = _write_keys(options.keys, link_keys(loaded, key_store_of(loaded)))
+            except ConfigurationError as error:  # what was captured is told all the same
+                if not broken.done():
+                    broken.set_result(error)
     return _result(
         options,
         files,
@@ -201,13 +204,10 @@ async def _until(
 async def _tick(
     files: CaptureFiles, view: CaptureView, broken: asyncio.Future[LabctlError]
 ) -> None:
-    """Show how far it is, hand over what is buffered now and then, and see a full disk."""
-    ticks = 0
+    """Show how far it is, hand over what is buffered, and see a full disk."""
     while True:
         await asyncio.sleep(_TICK_S)
-        ticks += 1
-        if ticks % _FLUSH_TICKS == 0:
-            files.flush()
+        files.flush()
         if files.failure is not None and not broken.done():
             broken.set_result(_cut_short(files.failure, files.files[-1]))
         view.tick()

@@ -299,6 +299,12 @@ def test_a_stick_that_goes_away_ends_it_and_the_frames_are_kept(
     assert told["frames"] == len(frames(tmp_path / "air.pcap")) > 0
 
 
+def test_a_full_disk_ends_it(rig: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["capture", str(rig), "-o", "/dev/full", "--for", "60s"]
+    assert main(words) == ExitCode.RIG_UNAVAILABLE
+    assert "the capture is cut short: No space left on device" in capsys.readouterr().err
+
+
 def test_a_sniffer_that_somebody_has_is_not_taken(
     rig: Path, room: Room, capsys: pytest.CaptureFixture[str]
 ) -> None:
