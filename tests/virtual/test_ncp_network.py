@@ -312,6 +312,27 @@ def test_a_device_that_leaves_is_reported_as_child_and_by_the_trust_centre() -> 
     fast(main)
 
 
+def test_polls_are_told_when_the_policy_asks_for_it() -> None:
+    async def main() -> None:
+        air = clean_air()
+        async with stick(air=air) as (_, port), connected(port) as host:
+            await hub(host)
+            await arm(host)
+            device = Device(air)
+            assert await device.join() is None
+            await asyncio.sleep(130)
+            polls = [frame for _, frame_id, frame in host.callbacks if frame_id == 0x44]
+            assert polls == []
+            assert await host.command(0x56, b"\x03") == b"\x00\x30"
+            assert await host.command(0x55, b"\x03\x31") == b"\x00"
+            await asyncio.sleep(130)
+            polls = [frame for _, frame_id, frame in host.callbacks if frame_id == 0x44]
+            assert polls == [struct.pack("<HB", device.nwk, 0)] * 2
+            device.off()
+
+    fast(main)
+
+
 def test_a_leave_goes_out_before_the_radio_is_switched_off() -> None:
     async def main() -> None:
         air = clean_air()

@@ -191,6 +191,33 @@ def test_a_frame_for_a_sleeper_waits_to_be_fetched_and_expires() -> None:
     run(main())
 
 
+def test_a_frame_that_its_sleeper_missed_is_not_repeated_before_it_asks_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        room = Room()
+        device = await room.joined(rx_on=False)
+        await device.sleep(10)
+        device.long_poll_s = 2.0
+        await device.sleep(5)
+        repeated = room.hub.mac.radio.repetitions
+        monkeypatch.setattr("labctl.virtual.stack.mac.FRAME_WAIT_S", 1e-4)  # asleep at once again
+        failed = room.hub.counters["mac_tx_failed"]
+        polls: list[bool] = []
+        room.hub_heard.child_polled = lambda nwk, phy, pending: polls.append(pending)  # type: ignore[method-assign]
+        confirmed = asyncio.ensure_future(send(room.hub, device.state.nwk, b"missed", ack=False))
+        await asyncio.sleep(5)
+        assert len(polls) >= 2
+        assert all(polls), "it is told each time that there is something"
+        assert room.hub.counters["mac_tx_failed"] - failed == len(polls)
+        assert room.hub.mac.radio.repetitions == repeated
+        monkeypatch.undo()
+        assert await confirmed is Status.SUCCESS
+        assert [each.payload for each in room.heard[CAD].data] == [b"missed"]
+
+    run(main())
+
+
 def test_a_sleeper_hears_nothing_between_its_polls() -> None:
     async def main() -> None:
         room = Room()
