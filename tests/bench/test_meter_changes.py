@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import pytest
 from virtual_rigs import loaded_rig
 
 from labctl.config.resolved import LoadedRig
@@ -44,6 +45,7 @@ def while_it_runs(
     run(loaded, main())
 
 
+@pytest.mark.usefixtures("either_stick")
 def test_a_tariff_that_is_set_is_pushed_to_who_is_bound(tmp_path: Path) -> None:
     (tmp_path / "summer.yaml").write_text(TARIFF)
 
@@ -88,6 +90,7 @@ def test_an_outage_that_is_set_and_ended_is_recorded(tmp_path: Path) -> None:
     while_it_runs(tmp_path, scenario)
 
 
+@pytest.mark.usefixtures("either_stick")
 def test_a_tenancy_that_begins_is_pushed_for_each_meter(tmp_path: Path) -> None:
     async def scenario(session: RigSession, notes: list[Note]) -> None:
         since = len(notes)

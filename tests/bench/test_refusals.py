@@ -52,6 +52,7 @@ def eui64_of(session: RigSession, name: str) -> str:
     return next(device.eui64 for device in session.loaded.devices if device.name == name)
 
 
+@pytest.mark.usefixtures("either_stick")
 def test_a_wrong_install_code_is_a_failed_join_with_its_likely_cause(tmp_path: Path) -> None:
     def change(inventory: dict[str, Any], rig: dict[str, Any]) -> None:
         inventory["devices"]["virtual-ihd"]["virtual"]["behaviour"] = {"wrong_install_code": True}
@@ -122,6 +123,7 @@ def test_a_device_whose_window_is_closed_is_refused_while_anothers_is_open(
     assert [o for _, o, _ in recorded[eui64_of(session, "virtual-cad")]] == ["authorised"]
 
 
+@pytest.mark.usefixtures("either_stick")
 def test_a_device_that_comes_when_all_windows_are_closed_stays_out(tmp_path: Path) -> None:
     def change(inventory: dict[str, Any], rig: dict[str, Any]) -> None:
         inventory["devices"]["virtual-ihd"]["virtual"]["behaviour"] = {
@@ -141,6 +143,7 @@ def test_a_device_that_comes_when_all_windows_are_closed_stays_out(tmp_path: Pat
     assert not device.is_authorised
 
 
+@pytest.mark.usefixtures("either_stick")
 def test_a_certificate_of_another_issuer_is_named_as_that(tmp_path: Path) -> None:
     def change(inventory: dict[str, Any], rig: dict[str, Any]) -> None:
         inventory["devices"]["virtual-cad"]["virtual"]["behaviour"] = {"foreign_certificate": True}
@@ -153,6 +156,7 @@ def test_a_certificate_of_another_issuer_is_named_as_that(tmp_path: Path) -> Non
     assert "4c:41:42:43:54:4c:43:41" in causes
 
 
+@pytest.mark.usefixtures("either_stick")
 def test_reads_before_key_establishment_get_nothing(tmp_path: Path) -> None:
     def change(inventory: dict[str, Any], rig: dict[str, Any]) -> None:
         inventory["devices"]["virtual-cad"]["virtual"]["behaviour"] = {
@@ -182,6 +186,7 @@ def test_reads_before_key_establishment_get_nothing(tmp_path: Path) -> None:
     assert device.is_authorised
 
 
+@pytest.mark.usefixtures("either_stick")
 def test_a_write_is_refused_recorded_and_changes_nothing(tmp_path: Path) -> None:
     def change(inventory: dict[str, Any], rig: dict[str, Any]) -> None:
         inventory["devices"]["virtual-cad"]["virtual"]["behaviour"] = {"writes_attribute": True}
@@ -224,6 +229,7 @@ def test_a_stick_that_dies_is_infrastructure_and_never_the_devices_fault(
     assert not any(d.verdict is Verdict.FAIL for d in session.assessment.devices)
 
 
+@pytest.mark.usefixtures("either_stick")
 def test_an_error_that_nobody_caught_ends_the_run_and_is_not_the_devices_fault(
     tmp_path: Path,
 ) -> None:

@@ -14,12 +14,16 @@ from labctl.config.resolved import LoadedRig
 
 PROJECT = Path(__file__).parents[2]
 
+SHIPPED = "virtual"
+"""The rig of tests that ask for none by name; the fixture `either_stick` changes it."""
+
 Change = Callable[[dict[str, Any], dict[str, Any]], None]
 """Takes the inventory and the rig file as plain data, and changes them."""
 
 
-def write_rig(folder: Path, change: Change | None = None, name: str = "virtual") -> Path:
+def write_rig(folder: Path, change: Change | None = None, name: str | None = None) -> Path:
     """Write inventory and a shipped rig into `folder`; returns the rig file's path."""
+    name = name or SHIPPED
     yaml = YAML(typ="safe")
     inventory = yaml.load((PROJECT / "inventory.yaml").read_text())
     rig = yaml.load((PROJECT / "rigs" / f"{name}.yaml").read_text())
@@ -35,7 +39,7 @@ def write_rig(folder: Path, change: Change | None = None, name: str = "virtual")
     return path
 
 
-def loaded_rig(folder: Path, change: Change | None = None, name: str = "virtual") -> LoadedRig:
+def loaded_rig(folder: Path, change: Change | None = None, name: str | None = None) -> LoadedRig:
     """The same, loaded."""
     return load_rig(write_rig(folder, change, name))
 

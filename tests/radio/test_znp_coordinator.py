@@ -621,8 +621,9 @@ def test_a_wrong_key_is_seen_as_a_join_without_an_announcement() -> None:
         await lab.coordinator.install_link_key(DEVICE, KEY)
         await lab.coordinator.permit_joining(60)
         assert await lab.join(NEW_KEY) is JoinFailure.NO_NETWORK_KEY
+        assert await lab.join(NEW_KEY) is JoinFailure.NO_NETWORK_KEY
         await asyncio.sleep(5)
-        assert [join.eui64 for join in lab.host.joins] == [DEVICE]
+        assert [(join.eui64, join.kind) for join in lab.host.joins] == [(DEVICE, JoinKind.JOIN)] * 2
         assert not [p for p in lab.host.packets if p.cluster_id == 0x0013]
 
     in_the_lab(work)

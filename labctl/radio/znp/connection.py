@@ -52,6 +52,16 @@ def status_name(code: int) -> str:
     return f"0x{code:02x}" if name.startswith("undefined") else name
 
 
+def handed_on(handle: Callable[[Any], None], told: Any) -> None:
+    """Call a handler. The driver would log what it raises and go on as if all were well."""
+    try:
+        handle(told)
+    except Exception as error:  # noqa: BLE001 - told to the loop, whose owner ends the run
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": f"{type(told).__qualname__} could not be handled", "exception": error}
+        )
+
+
 def driver_configuration(
     *, path: str, baudrate: int, flow_control: str | None, skip_bootloader: bool
 ) -> dict[str, Any]:
@@ -85,8 +95,8 @@ class Connection(ZNP):  # type: ignore[misc]  # the driver has no types
         self._fence = fence
         self._port: Any = None
         super().__init__(config)
-        self.on_message: Callable[[mt.Message], None] | None = None
-        self.on_confirm: Callable[[mt.Confirm], None] | None = None
+        self.on_message: Callable[[Any], None] | None = None
+        self.on_confirm: Callable[[Any], None] | None = None
         self.gone: str | None = None
         self._on_lost = on_lost
         self._asked: tuple[int, asyncio.Future[bytes]] | None = None
@@ -117,17 +127,17 @@ class Connection(ZNP):  # type: ignore[misc]  # the driver has no types
         return handled
 
     def _data_frame(self, command: int, data: bytes) -> None:
+        read: mt.Confirm | mt.Message
         try:
             if command == mt.AF_DATA_CONFIRM:
-                confirm = mt.unpack_confirm(data)
-                if self.on_confirm is not None:
-                    self.on_confirm(confirm)
+                read, handle = mt.unpack_confirm(data), self.on_confirm
             else:
-                message = mt.unpack_message(command, data)
-                if self.on_message is not None:
-                    self.on_message(message)
+                read, handle = mt.unpack_message(command, data), self.on_message
         except ValueError as error:
             _LOGGER.warning("the stick: %s", error)
+            return
+        if handle is not None:
+            handed_on(handle, read)
 
     def _answers(self, command: int, data: bytes) -> bool:
         assert self._asked is not None

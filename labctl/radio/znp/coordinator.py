@@ -6,16 +6,17 @@ import asyncio
 import logging
 import os
 import struct
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import zigpy_znp.commands as c
 import zigpy_znp.types as t
 
 from labctl.errors import DeliveryError, RigError
-from labctl.events import Band
+from labctl.events import Band, JoinKind
 from labctl.radio.coordinator import (
     Coordinator,
     CoordinatorListener,
@@ -37,6 +38,7 @@ from labctl.radio.znp.connection import (
     NotBuiltIn,
     Refused,
     driver_configuration,
+    handed_on,
 )
 from labctl.radio.znp.firmware import APPLICATION_LINK_KEYS, Firmware, identify
 from labctl.radio.znp.forming import (
@@ -64,7 +66,13 @@ _LOGGER = logging.getLogger(__name__)
 _WATCHDOG_S = 30.0
 _ALL_ROUTERS, _ALL_DEVICES = 0xFFFC, 0xFFFF
 _SMART_ENERGY = 0x0109
+_BIND, _UNBIND = 0x0021, 0x0022
 _ALL_RESPONSES = 0xFFFF
+_HEARD = (_ALL_RESPONSES, _BIND, _UNBIND)
+"""Requests are heard only where they are asked for one by one. Bindings are: the hub keeps its own,
+and sends by them. The NCP answers these too, so the hub's answers are not sent."""
+
+_ANSWERED_BY_THE_NCP = frozenset({_BIND | 0x8000, _UNBIND | 0x8000})
 _FRAME_DELAY_MS, _WINDOW = 50, 1
 
 
@@ -109,6 +117,7 @@ class ZnpCoordinator(Coordinator):
         self._addresses = AddressBook()
         self._parents: dict[Eui64, int] = {}
         self._given_key: set[Eui64] = set()
+        self._unheard: set[Eui64] = set()
         self._open_until_s = 0.0
         self._counter = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -281,9 +290,10 @@ class ZnpCoordinator(Coordinator):
                     WindowSize=t.uint8_t(_WINDOW),
                 ),
             )
-        await connection.do(
-            "hearing responses", c.ZDO.MsgCallbackRegister.Req(ClusterId=_ALL_RESPONSES)
-        )
+        for cluster_id in _HEARD:
+            await connection.do(
+                "hearing ZDO", c.ZDO.MsgCallbackRegister.Req(ClusterId=t.ClusterId(cluster_id))
+            )
 
     async def _restart(self) -> None:
         """Reset the stick under a running hub, and bring everything back."""
@@ -467,6 +477,8 @@ class ZnpCoordinator(Coordinator):
         """
         if self._sender is None or self._connection is None:
             raise RigError("the radio is not running", where=self._port.name)
+        if packet.profile_id == 0 and packet.cluster_id in _ANSWERED_BY_THE_NCP:
+            return
         if packet.aps_encrypt:
             eui64 = self._addresses.eui64_of(packet.nwk)
             if eui64 is None or not self._key_table.holds(eui64):
@@ -516,7 +528,7 @@ class ZnpCoordinator(Coordinator):
             (c.ZDO.MsgCbIncoming.Callback, self._zdo_message),
             (c.SYS.ResetInd.Callback, self._reset),
         ):
-            connection.callback_for_response(response(partial=True), _guarded(handle))
+            connection.callback_for_response(response(partial=True), partial(handed_on, handle))
 
     def _reset(self, _: Any) -> None:
         if not self._restarting and not self._stopping:
@@ -535,7 +547,7 @@ class ZnpCoordinator(Coordinator):
             nwk,
             parent,
             is_open=self._now_s() < self._open_until_s,
-            had_nwk=self._addresses.nwk_of(eui64),
+            had_nwk=None if eui64 in self._unheard else self._addresses.nwk_of(eui64),
             key_missing=self._policies.may_be_keyless(eui64),
         )
         if not self._key_table.holds(eui64):
@@ -549,6 +561,8 @@ class ZnpCoordinator(Coordinator):
         self._parents[eui64] = parent
         if join.decision is JoinDecision.KEY_SENT:
             self._given_key.add(eui64)
+        if join.kind is JoinKind.JOIN:
+            self._unheard.add(eui64)  # if it cannot read the key, it tries again from there
         self._listener.join_seen(join)
 
     def _moved(self, channel: Channel) -> None:
@@ -577,6 +591,8 @@ class ZnpCoordinator(Coordinator):
         assert message.nwk is not None
         assert self._policies is not None
         endpoint = message.destination_endpoint
+        if eui64 is not None:
+            self._unheard.discard(eui64)
         if not endpoint and message.cluster_id == DEVICE_ANNOUNCE and eui64 in self._given_key:
             self._given_key.discard(eui64)  # it could read the key, and has used it
             self._policies.reached(eui64)
@@ -636,7 +652,12 @@ class ZnpCoordinator(Coordinator):
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            task.get_loop().call_exception_handler({"message": "ZNP", "exception": error})
 
     def _driver(self) -> AbstractContextManager[None]:
         return driver_errors(self._port.name, self._why_gone)
@@ -668,17 +689,3 @@ def _the_one_bearer(settings: NetworkSettings, radio: str) -> PhySettings:
 def _driver_eui64(eui64: Eui64) -> t.EUI64:
     value, _ = t.EUI64.deserialize(eui64.little_endian)
     return value
-
-
-def _guarded(handle: Callable[[Any], None]) -> Callable[[Any], Awaitable[None] | None]:
-    """The driver would log what a handler raises and go on as if all were well."""
-
-    def call(told: Any) -> None:
-        try:
-            handle(told)
-        except Exception as error:  # noqa: BLE001 - told to the loop, which is asked about it
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": f"{type(told).__qualname__} could not be handled", "exception": error}
-            )
-
-    return call

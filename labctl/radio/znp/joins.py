@@ -17,8 +17,8 @@ def join_seen(
 ) -> JoinSeen:
     """A ZDO_TC_DEV_IND in the interface's words.
 
-    `had_nwk` is the address that the device was known by; `key_missing` says that it may be without
-    the present network key.
+    `had_nwk` is the address that the device was heard under; `key_missing` says that it may be
+    without the present network key.
     """
     if is_open and nwk != had_nwk:
         kind = JoinKind.JOIN
