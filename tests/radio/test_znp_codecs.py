@@ -9,6 +9,7 @@ import zigpy_znp.commands as c
 import zigpy_znp.types as t
 from hypothesis import given
 from hypothesis import strategies as st
+from zigpy_znp.exceptions import InvalidFrame
 
 from labctl.radio.znp import mt
 from labctl.radio.znp.channels import energy_dbm
@@ -58,6 +59,22 @@ def test_a_data_request_is_the_drivers(
     )
     assert ours.pack(len(data)) + data == theirs.to_frame().data
     assert len(ours.pack(0)) == mt.EXT_HEADER
+
+
+def test_the_driver_alone_cannot_send_what_does_not_fit_the_line() -> None:
+    request = c.AF.DataRequestExt.Req(
+        DstAddrModeAddress=t.AddrModeAddress(mode=t.AddrMode.NWK, address=0x1234),
+        DstEndpoint=1,
+        DstPanId=0,
+        SrcEndpoint=2,
+        ClusterId=0x0702,
+        TSN=1,
+        Options=c.af.TransmitOptions.ACK_REQUEST,
+        Radius=mt.RADIUS,
+        Data=t.LongBytes(bytes(mt.HUGE_FROM)),
+    )
+    with pytest.raises(InvalidFrame):
+        request.to_frame()
 
 
 def an_incoming(**more: Any) -> dict[str, Any]:
