@@ -22,7 +22,9 @@ from labctl.virtual.ncp.versions import NEWEST
 VERSIONS = [8, 13, 14, NEWEST]
 every_version = pytest.mark.parametrize("ezsp", VERSIONS, ids=[f"EZSP {v}" for v in VERSIONS])
 STICKS = [{"ezsp": version} for version in VERSIONS] + [{"driver": "znp"}]
-every_stick = pytest.mark.parametrize("stick", STICKS, ids=[" ".join(map(str, *s.items())) for s in STICKS])
+every_stick = pytest.mark.parametrize(
+    "stick", STICKS, ids=[" ".join(map(str, *s.items())) for s in STICKS]
+)
 
 IHD = Eui64("00:00:5e:ef:10:00:00:02")
 METERING = 0x0702
