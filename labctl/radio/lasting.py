@@ -42,8 +42,8 @@ ASK_EVERY_S: Final = 10.0
 PATIENCE_S: Final = 10.0
 """How long each of the two answers may take whose lack means that it is hung."""
 FIRST_PAUSE_S: Final = 1.0
-LONGEST_PAUSE_S: Final = 4.0
-"""Between two attempts: 1, 2, 4, 4, ... s. A stick that is back is to be found within seconds."""
+LONGEST_PAUSE_S: Final = 3.0
+"""Between two attempts: 1, 2, 3, 3, ... s. A stick that is back is to be found within seconds."""
 SWITCH_AFTER: Final = 2
 """Attempts that failed before the power is switched off and on, where it can be."""
 _START_S: Final = 60.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import os
 import random
 import termios
@@ -424,3 +425,26 @@ def test_a_port_that_another_holds_is_busy_and_waited_for_once_the_rig_runs(
         await bench.owner.until(lambda: bench.owner.restored, 30)
 
     with_stick(scenario, pty=tmp_path / "stick")
+
+
+def test_whoever_gives_up_asking_a_hung_stick_leaves_no_error_behind() -> None:
+    """bellows goes on sending; what becomes of that must not be taken for a bug of labctl's."""
+    unhandled: list[dict[str, Any]] = []
+
+    async def scenario(bench: Bench) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: unhandled.append(what))
+        for wait_s in (0.0, 1.0, 5.0):
+            await asyncio.sleep(20)
+            bench.stick.hang()
+            asking = asyncio.create_task(bench.radio.link_keys())
+            await asyncio.sleep(wait_s)
+            asking.cancel()
+            await asyncio.sleep(1)
+            await bench.stick.pull()
+            await asyncio.sleep(5)
+            await bench.stick.plug()
+            await asyncio.sleep(15)
+            gc.collect()
+
+    with_stick(scenario)
+    assert not unhandled

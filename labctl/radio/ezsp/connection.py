@@ -16,7 +16,7 @@ from typing import Any
 import bellows.types as t
 from bellows.ezsp import EZSP
 
-from labctl.radio.ezsp.driver_gaps import put_right
+from labctl.radio.ezsp.driver_gaps import put_right, retrieve_failures
 from labctl.radio.ezsp.fragments import Acknowledgement, MessageId, Reassembler
 from labctl.radio.ezsp.messages import ReceivedFrame, received_frame
 from labctl.radio.fence import Fence, put_up_fence
@@ -43,10 +43,11 @@ class Connection(EZSP):
 
     async def startup_reset(self) -> None:
         """As bellows starts the NCP, behind the fence: the port is open, nothing was written."""
-        if self._fence is not None:
-            # The gateway's transport is the ASH protocol, whose transport is the port.
-            ash = self._gw._obj._transport
-            if ash is not None:  # else the port is closed again already, which bellows finds out
+        # The gateway's transport is the ASH protocol, whose transport is the port.
+        ash = self._gw._obj._transport
+        if ash is not None:  # else the port is closed again already, which bellows finds out
+            retrieve_failures(ash)
+            if self._fence is not None:
                 put_up_fence(ash, self._fence)
         await super().startup_reset()
 

@@ -6,9 +6,11 @@ bellows itself stays as it is: the table of frames is replaced in the object tha
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import bellows.types as t
+from bellows.ash import DataFrame
 
 _SET_LIMITS, _GET_LIMITS = "setDutyCycleLimitsInStack", "getDutyCycleLimits"
 
@@ -23,6 +25,22 @@ class DutyCycleLimits(t.EzspStruct):
     limited: t.uint16_t
     critical: t.uint16_t
     suspended: t.uint16_t
+
+
+def retrieve_failures(ash: Any) -> None:
+    """Have frames sent as bellows does, with their failures taken notice of.
+
+    bellows sends each frame in a task of its own that outlives whoever asked for it: one who gives
+    up waiting leaves a failure behind that nobody retrieves, which counts as an error of ours.
+    """
+
+    async def send_data(data: bytes) -> None:
+        frame = DataFrame(frm_num=None, re_tx=None, ack_num=None, ezsp_frame=data)
+        sending = asyncio.get_running_loop().create_task(ash._send_data_frame(frame))
+        sending.add_done_callback(lambda task: task.cancelled() or task.exception())
+        await asyncio.shield(sending)
+
+    ash.send_data = send_data
 
 
 def put_right(protocol: Any) -> None:

@@ -29,6 +29,9 @@ _LOGGER = logging.getLogger(__name__)
 ANSWER_S = 15.0
 """How long the stick may take for an answer; writing to flash is the longest."""
 
+FIRST_ANSWER_S = 4.0
+"""How long it may take for its first answers, which nothing is to be written for."""
+
 _PRIORITY = 0
 _REFUSALS = {1: "subsystem", 2: "command", 3: "parameter", 4: "length"}
 
@@ -100,6 +103,19 @@ class Connection(ZNP):  # type: ignore[misc]  # the driver has no types
         self.gone: str | None = None
         self._on_lost = on_lost
         self._asked: tuple[int, asyncio.Future[bytes]] | None = None
+
+    async def connect(self, *, test_port: bool = True) -> None:
+        """As the driver connects, but without its patience of 15 s with a stick that is silent.
+
+        A stick that was hung and starts over meanwhile has forgotten the question: the sooner it
+        is asked again, the sooner it is found.
+        """
+        patience_s = self._znp_config[znp_config.CONF_SREQ_TIMEOUT]
+        self._znp_config[znp_config.CONF_SREQ_TIMEOUT] = FIRST_ANSWER_S
+        try:
+            await super().connect(test_port=test_port)
+        finally:
+            self._znp_config[znp_config.CONF_SREQ_TIMEOUT] = patience_s
 
     @property
     def _uart(self) -> Any:
