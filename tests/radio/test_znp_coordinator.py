@@ -394,24 +394,32 @@ def test_the_stick_of_an_exported_log_is_not_the_one_to_take_it_over() -> None:
 
 def test_another_channel_than_the_rig_files_is_remarked() -> None:
     async def work(lab: Lab) -> None:
-        assert not [r for r in (await lab.start()).remarks if "channel" in r]
+        assert (await lab.start()).remarks == ()
         wanted = replace(SETTINGS, phys=(PhySettings(Channel(0, 20), tx_power_dbm=5),))
         state = await lab.restart(wanted)
         assert state.channel == 15
-        (remark,) = [r for r in state.remarks if "channel" in r]
+        (remark,) = state.remarks
         assert "channel 15" in remark
         assert "20" in remark
 
     in_the_lab(work)
 
 
-def test_what_z_stack_never_tells_is_said() -> None:
-    async def work(lab: Lab) -> None:
-        remarks = "\n".join((await lab.start()).remarks)
-        for words in ("RSSI", "refuses", "ask for one between them"):
-            assert words in remarks
+def test_the_vendors_own_firmware_does_but_not_all_of_it() -> None:
+    """Its keys cannot be read, and no command removes one."""
 
-    in_the_lab(work)
+    async def work(lab: Lab) -> None:
+        (remark,) = (await lab.start()).remarks
+        assert "vendor's own" in remark
+        await lab.joined()
+        await lab.down(bytes(400))
+        with pytest.raises(RigError, match="number of its network key"):
+            await lab.coordinator.send_network_key(DEVICE, lab.node.state.nwk, NEW_KEY)
+        await lab.coordinator.erase_link_key(DEVICE)
+        assert await lab.coordinator.link_keys() == {}
+        assert (await lab.restart()).resumed
+
+    in_the_lab(work, firmware=Firmware.stock())
 
 
 def test_868_mhz_is_refused() -> None:

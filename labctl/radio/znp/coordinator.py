@@ -424,7 +424,7 @@ class ZnpCoordinator(Coordinator):
         return self._addresses.nwk_of(eui64)
 
     async def allow_partner_keys(self, allowed: bool) -> None:
-        """Z-Stack always sends them, and there is no command for it: the state's remarks say so."""
+        """Z-Stack always sends them, and there is no command for it."""
         if not allowed:
             _LOGGER.info("%s: Z-Stack cannot be kept from sending partner keys", self._port.name)
 

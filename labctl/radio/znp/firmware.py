@@ -39,18 +39,14 @@ class Firmware:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What a person should know: all of it holds for Z-Stack, some for old builds only."""
-        told = [
-            "Z-Stack tells no RSSI: links are judged by LQI alone",
-            "Z-Stack tells nothing of joiners that it refuses",
-            "Z-Stack always sends link keys to two devices that ask for one between them",
-        ]
-        if self.build is None or self.build < _MENDED_JOINS:
-            told.append(
-                "this firmware is the vendor's own or older than July 2021: devices may not get "
-                "in through routers, and its trust centre was not looked at"
-            )
-        return tuple(told)
+        """How it differs from the builds that this was made for. What no Z-Stack can is in
+        `labctl radios` and the documentation, and not news at each start."""
+        if self.build is not None and self.build >= _MENDED_JOINS:
+            return ()
+        return (
+            "this firmware is the vendor's own or older than July 2021: devices may not get in "
+            "through routers, network keys cannot be changed, and unpairing restarts the stick",
+        )
 
 
 async def identify(connection: Connection, where: str) -> Firmware:
