@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from labctl.clock import Clock
-from labctl.errors import ConfigurationError, DeliveryError, RigError, UsageError
+from labctl.errors import ConfigurationError, DeliveryError, LabctlError, RigError, UsageError
 from labctl.events import Band, EventBus, Severity
 from labctl.hub import binding, causes
 from labctl.hub import frames as zcl
@@ -705,11 +705,12 @@ class Hub(CoordinatorListener):
         self._reporter.note("requests-dropped", Severity.WARNING, device.eui64, count=count)
 
     def _task_failed(self, error: BaseException) -> None:
-        """A task of ours failed. A radio that failed under it is no bug."""
+        """A task of ours failed. A radio or a disk that failed under it is no bug."""
         if isinstance(error, RigError):
             self._reporter.note("radio-error", Severity.ERROR, cause=error.what)
             return
-        self._reporter.note("internal-error", Severity.ERROR, error=type(error).__name__)
+        if not isinstance(error, LabctlError):
+            self._reporter.note("internal-error", Severity.ERROR, error=type(error).__name__)
         self._chores.report(error)
 
 

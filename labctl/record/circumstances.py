@@ -19,6 +19,8 @@ NOTICE_US = 60_000_000
 def infrastructure(events: Iterable[EventRow], until_us: int) -> tuple[Interval, ...]:
     """When the rig could not serve: from each lost radio to its return, and noted outages.
 
+    From where the rig gave out (``rig-gave-out``) it is out to the end.
+
     A radio that was found to be lost may have been so for a while (``"silent_us"``).
 
     A note tells of an outage when its detail holds ``"infrastructure": true``; ``"duration_us"``
@@ -35,6 +37,8 @@ def infrastructure(events: Iterable[EventRow], until_us: int) -> tuple[Interval,
         elif event.kind == "radio-up" and radio in lost:
             start_us, cause = lost.pop(radio)
             found.append(Interval(start_us, event.at_us, f"radio {radio} lost: {cause}"))
+        elif event.kind == "rig-gave-out":
+            found.append(Interval(event.at_us, until_us + 1, str(event.detail.get("cause", ""))))
         elif event.detail.get("infrastructure") is True:
             duration = event.detail.get("duration_us", 0)
             duration_us = duration if isinstance(duration, int) else 0

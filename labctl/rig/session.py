@@ -242,6 +242,7 @@ async def open_rig(
             bus.subscribe(subscriber)
         _start_run(bus, clock, loaded, kind, note)
         loop.set_exception_handler(partial(_unhandled, broken))
+        broken.add_done_callback(partial(_note_end, bus, clock))
         held.when_lost(partial(_break, broken))
         async with AsyncExitStack() as stack:
             stack.callback(loop.set_exception_handler, None)
@@ -583,6 +584,20 @@ async def _keep_time(folder: StateFolder, clock: Clock) -> None:
     while True:
         folder.note_rig_time(clock.now_us())
         await asyncio.sleep(_NOTE_TIME_EVERY_S)
+
+
+def _note_end(bus: EventBus, clock: Clock, broken: asyncio.Future[LabctlError]) -> None:
+    """From now on the rig is out, and nothing that happens is a device's fault."""
+    if broken.cancelled() or isinstance(broken.result(), InternalError):
+        return
+    bus.emit(
+        Note(
+            at_us=clock.now_us(),
+            kind="rig-gave-out",
+            severity=Severity.ERROR,
+            detail={"cause": broken.result().what},
+        )
+    )
 
 
 def _note_bug(bus: EventBus, clock: Clock, broken: asyncio.Future[LabctlError]) -> None:
