@@ -9,7 +9,7 @@ FUZZ_RUNS ?= 1000000
 FUZZ_SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test lint types pytest benchmark campaign-pairings campaign-sixteen campaign-flood campaign-leases fuzz fuzz-short clean
+.PHONY: help bench test lint types pytest benchmark campaign-pairings campaign-sixteen campaign-flood campaign-faults campaign-leases fuzz fuzz-short clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,9 @@ campaign-pairings: $(DEV)  ## 1,000 pairings with random misfortune
 
 campaign-sixteen: $(DEV)  ## a full device log of all kinds for 24 h of rig time
 	@$(BIN)/python campaigns/sixteen.py
+
+campaign-faults: $(DEV)  ## 500 random faults in 24 h of rig time: each survived and marked
+	@$(BIN)/python campaigns/faults.py
 
 campaign-flood: $(DEV)  ## what 200 requests a second from one CAD cost the others
 	@$(BIN)/python campaigns/flood.py
