@@ -24,17 +24,21 @@ from labctl.radio.coordinator import (
     JoinSeen,
     NetworkSettings,
     OtherRadioError,
+    Outgoing,
     PhySettings,
     RadioState,
 )
 from labctl.radio.ezsp import EzspCoordinator, EzspPort
 from labctl.radio.lasting import ASK_EVERY_S, PATIENCE_S, LastingCoordinator
+from labctl.radio.znp import ZnpCoordinator, ZnpPort
 from labctl.secret import Secret
 from labctl.smart_energy.channels import Channel
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.air import Air
 from labctl.virtual.clock import run
+from labctl.virtual.line import SerialStick
 from labctl.virtual.ncp import Flash, VirtualEzspNcp
+from labctl.virtual.znp.server import VirtualZnpNcp
 
 STICK = Eui64("00:00:5e:ef:10:00:00:01")
 OTHER_STICK = Eui64("00:00:5e:ef:10:00:00:09")
@@ -447,4 +451,43 @@ def test_whoever_gives_up_asking_a_hung_stick_leaves_no_error_behind() -> None:
             gc.collect()
 
     with_stick(scenario)
+    assert not unhandled
+
+
+@pytest.mark.parametrize("driver", ["ezsp", "znp"])
+def test_a_frame_that_was_being_handed_over_to_a_stick_that_goes_leaves_no_error(
+    driver: str,
+) -> None:
+    unhandled: list[dict[str, Any]] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: unhandled.append(what))
+        stick: SerialStick
+        if driver == "znp":
+            stick = VirtualZnpNcp(eui64=STICK, rng=random.Random(1), air=Air(rng=random.Random(2)))
+        else:
+            stick = stick_of()
+        path = f"socket://127.0.0.1:{await stick.listen()}"
+        radio: Coordinator
+        if driver == "znp":
+            radio = ZnpCoordinator(ZnpPort("stick", path), random.Random(3).randbytes)
+        else:
+            radio = EzspCoordinator(EzspPort("stick", path), random.Random(3).randbytes)
+        owner = Owner()
+        radio.listen(owner)
+        await radio.start(NetworkSettings((PhySettings(Channel(0, 15), 5),)), ENDPOINTS)
+        stick.hang()
+        sending = asyncio.create_task(radio.send(Outgoing(0x1234, 1, 1, 0x0702, b"\0\1\0")))
+        await asyncio.sleep(1)
+        await stick.pull()
+        with pytest.raises(RigError):
+            await sending
+        await radio.abandon()
+        await asyncio.sleep(30)
+        del sending
+        gc.collect()
+        await asyncio.sleep(1)
+        await stick.close()
+
+    run(main(), fast=True)
     assert not unhandled

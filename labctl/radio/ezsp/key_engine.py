@@ -85,6 +85,7 @@ class EzspKeyEngine(RadioKeyEngine):
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(RigError(f"the stick went away: {cause}", where=self._radio))
+                future.exception()  # whoever waited may have gone before
 
     async def certificate(self, suite: int) -> bytes:
         """getCertificate, getCertificate283k1."""

@@ -128,6 +128,7 @@ class Sender:
         for future in self._pending.values():
             if not future.done():
                 future.set_exception(self._error("the stick went away", cause))
+                future.exception()  # whoever waited may have gone before
 
     async def _send_one(
         self,

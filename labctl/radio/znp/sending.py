@@ -139,6 +139,7 @@ class Sender:
         for future in self._pending.values():
             if not future.done():
                 future.set_exception(self._error("the stick went away", cause))
+                future.exception()  # whoever waited may have gone before
 
     async def _hand_over(self, request: mt.DataRequest, packet: Outgoing) -> None:
         """Give a message to the NCP; ask again while it has no room for the moment."""
