@@ -1,0 +1,383 @@
+"""What probes of a link allow to be said of it: one direction, and both together.
+
+The rules are a proposal, since no figure is published for a GB home area network, and all of them
+are settings.
+
+*Delivery* and *margin* are one question asked at different levels. Losses below 10 % is the
+delivery criterion. A 10th percentile of 10 dB above the receiver's sensitivity is that less than
+10 % of packets are lost or below that level. So one plan decides both, with one certainty: a probe
+is *short* of a margin when it was lost, or less than that margin above the sensitivity.
+
+The first decision of a plan stands: probes that come later are shown, and decide nothing. A plan
+that was asked again and again until it agrees would be wrong more often than it says.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from labctl.statistics.correlation import LagOne, design_effect
+from labctl.statistics.intervals import Interval, wilson
+from labctl.statistics.levels import Asymmetry, Levels, asymmetry
+from labctl.statistics.plans import Decision, Plan, fixed_plan, sequential_plan
+
+
+class Reach(enum.StrEnum):
+    """The verdict on a direction, a link, a room. The words are those of a run's verdict."""
+
+    PASS = "pass"
+    """Delivered, with the full margin."""
+    MARGINAL = "marginal"
+    """Delivered, with less than the full margin."""
+    FAIL = "fail"
+    """Too much is lost, or nearly no margin is left."""
+    INCOMPLETE = "incomplete"
+    """Too few probes, or too much alike, to say."""
+
+
+class Answer(enum.StrEnum):
+    """To a question that the probes may leave open."""
+
+    YES = "yes"
+    NO = "no"
+    OPEN = "open"
+
+
+class PlanKind(enum.StrEnum):
+    """How many probes are sent."""
+
+    SEQUENTIAL = "sequential"
+    FIXED = "fixed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Where one verdict ends and the next begins. Written into each report."""
+
+    plan: PlanKind = PlanKind.SEQUENTIAL
+    loss_limit: float = 0.10
+    """The delivery criterion: losses below this share (0 to 1)."""
+    confidence: float = 0.95
+    """One-sided for what is decided, two-sided for what is shown."""
+    good_loss: float = 0.015
+    """A share of losses that ought to pass: the other end of the sequential plan."""
+    wrong_fail: float = 0.04
+    """How often a link that loses `good_loss` may miss, by the sequential plan."""
+    allowed_lost: int = 4
+    """The sequential plan ends where so many losses would pass; the fixed plan allows two."""
+    fixed_allowed_lost: int = 2
+    least_probes: int = 10
+    """Nothing is decided before."""
+    most_probes: int = 180
+    """Nothing is sent after: what is open then stays so."""
+    pass_margin_db: float = 10.0
+    fail_margin_db: float = 3.0
+    margin_shown: bool = True
+    """A margin counts when the plan shows it; without, when the probes' 10th percentile has it,
+    which at the limit itself is wrong every other time."""
+    lower_db: float = 6.0
+    """Commercial devices transmit less: would it pass with so much less power?"""
+    frozen_fade_db: float = 15.0
+    """A level so far above a threshold passes it even if all probes met one single fade: from the
+    95th to the 10th percentile of Rayleigh fading it is 14.5 dB."""
+    asymmetry_db: float = 6.0
+    """A larger difference between the two directions' medians is a finding."""
+
+    def __post_init__(self) -> None:
+        if not self.fail_margin_db <= self.pass_margin_db:
+            raise ValueError("the margin that fails is not above the one that passes")
+        if self.least_probes < 1 or self.most_probes < self.least_probes:
+            raise ValueError("the most probes are not fewer than the least, and these at least one")
+        self.probe_plan()
+
+    def probe_plan(self) -> Plan:
+        """The plan that decides, for independent probes."""
+        if self.plan is PlanKind.FIXED:
+            return fixed_plan(self.loss_limit, self.fixed_allowed_lost, self.confidence)
+        return sequential_plan(
+            self.loss_limit,
+            self.good_loss,
+            1 - self.confidence,
+            self.wrong_fail,
+            self.allowed_lost,
+            self.least_probes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """One direction of a link at one waypoint."""
+
+    verdict: Reach
+    levels: Levels
+    delivery: Decision
+    """Whether losses are shown to be below the limit."""
+    interval: Interval
+    """Of the delivery ratio, to be shown: Wilson's, of the effective number of probes."""
+    design_effect: float
+    """So many probes are worth one independent one; 1 or more."""
+    p10_margin_db: float | None
+    """The 10th percentile above the sensitivity, lost probes counted as below; None: lost itself."""
+    margin_at_least_db: float | None
+    """With the rules' confidence the 10th percentile is at least so far above; None: not shown."""
+    passes_lower: Answer
+    """Would it pass with the rules' `lower_db` less power?"""
+    settled: bool
+    """More probes would change nothing."""
+    still_needed: int
+    """The fewest probes that could settle it."""
+    decided_at: int | None
+    """After how many probes it was settled by the plan; None: it was not."""
+
+    @property
+    def probes(self) -> int:
+        """Probes that were sent."""
+        return self.levels.probes
+
+    @property
+    def delivery_ratio(self) -> float | None:
+        """Delivered of sent, 0 to 1; None before the first probe."""
+        return self.levels.delivered / self.probes if self.probes else None
+
+    @property
+    def effective_probes(self) -> float:
+        """How many independent probes they are worth."""
+        return self.probes / self.design_effect
+
+
+class _Question:
+    """Are less than the limit of the probes short of one margin? The first answer stays."""
+
+    __slots__ = ("at", "decision", "effect", "short", "threshold")
+
+    def __init__(self, threshold_dbm: float) -> None:
+        self.threshold = threshold_dbm
+        self.short = 0
+        self.decision = Decision.OPEN
+        self.effect = 1.0
+        self.at: int | None = None
+
+    def add(self, level: int | None) -> None:
+        if level is None or level < self.threshold:
+            self.short += 1
+
+    def ask(self, plan: Plan, probes: int, lowest: float, effect: float, rules: Rules) -> None:
+        if self.decision is not Decision.OPEN:
+            return
+        clear = lowest >= self.threshold + rules.frozen_fade_db
+        self.effect = 1.0 if clear else effect
+        self.decision = plan.decide(probes, self.short, self.effect)
+        if self.decision is not Decision.OPEN:
+            self.at = probes
+
+
+class DirectionProbes:
+    """The probes of one direction as they come in.
+
+    `sensitivity_dbm` is that of the radio that receives them. Undoing a probe is making this anew
+    of the remaining ones.
+    """
+
+    def __init__(self, sensitivity_dbm: float, rules: Rules | None = None) -> None:
+        self.rules = rules or Rules()
+        self.sensitivity_dbm = sensitivity_dbm
+        self._plan = self.rules.probe_plan()
+        self._counts: dict[int, int] = {}
+        self._lost = 0
+        self._probes = 0
+        self._lowest = math.inf
+        self._lag = LagOne()
+        at, lower = sensitivity_dbm, self.rules.lower_db
+        self._delivered = _Question(-math.inf)
+        self._some = _Question(at + self.rules.fail_margin_db)
+        self._full = _Question(at + self.rules.pass_margin_db)
+        self._lower = _Question(at + self.rules.pass_margin_db + lower)
+
+    def add(self, level: int | None) -> None:
+        """The next probe: its level in dBm, or None for one that was lost."""
+        rules = self.rules
+        self._probes += 1
+        if level is None:
+            self._lost += 1
+            self._lowest = -math.inf
+        else:
+            self._counts[level] = self._counts.get(level, 0) + 1
+            self._lowest = min(self._lowest, level)
+        # A lost probe goes into the correlation as the level at which half of them are lost.
+        self._lag.add(self.sensitivity_dbm - 3 if level is None else level)
+        effect = design_effect(self._lag.value(), rules.loss_limit)
+        for question in (self._delivered, self._some, self._full, self._lower):
+            question.add(level)
+            question.ask(self._plan, self._probes, self._lowest, effect, rules)
+
+    def result(self) -> Direction:
+        """What can be said now."""
+        rules = self.rules
+        levels = Levels(dict(self._counts), self._lost)
+        lost = self._lost / self._probes if self._probes else 0.0
+        clear = self._lowest >= self.sensitivity_dbm + rules.frozen_fade_db
+        effect = 1.0 if clear else design_effect(self._lag.value(), lost)
+        p10 = levels.percentile(10)
+        margin = None if p10 is None else p10 - self.sensitivity_dbm
+        verdict, at = self._verdict(margin)
+        exhausted = self._probes >= rules.most_probes
+        settled = at is not None or exhausted
+        return Direction(
+            verdict=verdict,
+            levels=levels,
+            delivery=self._delivered.decision,
+            interval=wilson(levels.delivered / effect, self._probes / effect, rules.confidence),
+            design_effect=effect,
+            p10_margin_db=margin,
+            margin_at_least_db=self._shown(levels),
+            passes_lower=self._passes_lower(margin),
+            settled=settled,
+            still_needed=0 if settled else self._needed(),
+            decided_at=at,
+        )
+
+    def _verdict(self, margin: float | None) -> tuple[Reach, int | None]:
+        """The verdict, and after how many probes it was certain."""
+        rules, delivered, some, full = self.rules, self._delivered, self._some, self._full
+        if delivered.decision is Decision.MISSED:
+            return Reach.FAIL, delivered.at
+        if not rules.margin_shown:
+            if delivered.decision is Decision.OPEN:
+                return Reach.INCOMPLETE, None
+            return self._by_estimate(margin), delivered.at
+        if some.decision is Decision.MISSED:
+            return Reach.FAIL, some.at
+        if full.decision is Decision.MET:
+            return Reach.PASS, full.at
+        if some.decision is Decision.MET:
+            if full.decision is Decision.MISSED:
+                return Reach.MARGINAL, max(some.at or 0, full.at or 0)
+            if self._probes >= rules.most_probes:
+                return Reach.MARGINAL, None
+        return Reach.INCOMPLETE, None
+
+    def _by_estimate(self, margin: float | None, less: float = 0.0) -> Reach:
+        if margin is None or margin - less < self.rules.fail_margin_db:
+            return Reach.FAIL
+        return Reach.PASS if margin - less >= self.rules.pass_margin_db else Reach.MARGINAL
+
+    def _passes_lower(self, margin: float | None) -> Answer:
+        verdict, _ = self._verdict(margin)
+        if verdict is Reach.INCOMPLETE:
+            return Answer.OPEN
+        if verdict is not Reach.PASS:
+            return Answer.NO
+        if not self.rules.margin_shown:
+            passes = self._by_estimate(margin, self.rules.lower_db) is Reach.PASS
+            return Answer.YES if passes else Answer.NO
+        return {
+            Decision.MET: Answer.YES,
+            Decision.MISSED: Answer.NO,
+            Decision.OPEN: Answer.OPEN,
+        }[self._lower.decision]
+
+    def _shown(self, levels: Levels) -> float | None:
+        effect = design_effect(self._lag.value(), self.rules.loss_limit)
+        best: int | None = None
+        # Independent worth only where even a frozen fade clears the threshold.
+        allowed = self._plan.allowed(self._probes, effect)
+        if allowed is not None:
+            best = levels.ranked(allowed + 1)
+        if self._plan.allowed(self._probes) is not None and math.isfinite(self._lowest):
+            frozen = int(self._lowest - self.rules.frozen_fade_db)
+            best = frozen if best is None else max(best, frozen)
+        return None if best is None else best - self.sensitivity_dbm
+
+    def _needed(self) -> int:
+        """The nearest end: passing without further loss, or missing with nothing but losses."""
+        open_ = (self._full, self._some) if self.rules.margin_shown else (self._delivered,)
+        to_pass = min(
+            self._plan.still_needed(self._probes, q.short, q.effect)
+            for q in open_
+            if q.decision is Decision.OPEN
+        )
+        left = self.rules.most_probes - self._probes
+        return max(1, min(to_pass, left))
+
+
+def assess(
+    probes: Iterable[int | None], sensitivity_dbm: float, rules: Rules | None = None
+) -> Direction:
+    """One direction of a link, from its probes in the order in which they were sent.
+
+    Each is the level in dBm at which it was received, or None when it was lost.
+    """
+    taken = DirectionProbes(sensitivity_dbm, rules)
+    for level in probes:
+        taken.add(level)
+    return taken.result()
+
+
+_WORST_FIRST = (Reach.FAIL, Reach.INCOMPLETE, Reach.MARGINAL, Reach.PASS)
+
+
+def worst(verdicts: Iterable[Reach]) -> Reach:
+    """The worst of several; none at all is incomplete. A failure outweighs what is not known."""
+    return min(verdicts, key=_WORST_FIRST.index, default=Reach.INCOMPLETE)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Both directions of a link on one band at one waypoint. `down` is from the hub."""
+
+    down: Direction
+    up: Direction
+    asymmetry: Asymmetry
+
+    @property
+    def verdict(self) -> Reach:
+        """That of the worse direction: pass needs both."""
+        return worst((self.down.verdict, self.up.verdict))
+
+    @property
+    def passes_lower(self) -> Answer:
+        """Would both directions pass with so much less power?"""
+        answers = {self.down.passes_lower, self.up.passes_lower}
+        for answer in (Answer.NO, Answer.OPEN):
+            if answer in answers:
+                return answer
+        return Answer.YES
+
+    @property
+    def p10_margin_db(self) -> float | None:
+        """Of the worse direction; None where that is a lost probe."""
+        margins = self.down.p10_margin_db, self.up.p10_margin_db
+        return None if margins[0] is None or margins[1] is None else min(margins[0], margins[1])
+
+    @property
+    def settled(self) -> bool:
+        """More probes would change nothing: one direction failed, or both are settled."""
+        return self.verdict is Reach.FAIL or (self.down.settled and self.up.settled)
+
+
+def link(
+    down: Direction, up: Direction, rules: Rules | None = None, expected_db: float = 0.0
+) -> Link:
+    """Both directions together; `expected_db` is by how much `down` should be the stronger.
+
+    That is the hub's transmit power less the device's, where both are known.
+    """
+    rules = rules or Rules()
+    found = asymmetry(
+        down.levels,
+        up.levels,
+        limit_db=rules.asymmetry_db,
+        expected_db=expected_db,
+        confidence=rules.confidence,
+        design_effects=(down.design_effect, up.design_effect),
+    )
+    return Link(down, up, found)
+
+
+def passing(verdicts: Sequence[Reach]) -> tuple[int, int]:
+    """How many pass, and of how many that have a verdict at all."""
+    known = [verdict for verdict in verdicts if verdict is not Reach.INCOMPLETE]
+    return sum(verdict is Reach.PASS for verdict in known), len(known)
