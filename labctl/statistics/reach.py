@@ -24,6 +24,8 @@ from labctl.statistics.intervals import Interval, wilson
 from labctl.statistics.levels import Asymmetry, Levels, asymmetry
 from labctl.statistics.plans import Decision, Plan, fixed_plan, sequential_plan
 
+_MANY_LOST = 0.2
+
 
 class Reach(enum.StrEnum):
     """The verdict on a direction, a link, a room. The words are those of a run's verdict."""
@@ -120,7 +122,7 @@ class Direction:
     design_effect: float
     """So many probes are worth one independent one; 1 or more."""
     p10_margin_db: float | None
-    """The 10th percentile above the sensitivity, lost probes counted as below; None: lost itself."""
+    """The 10th percentile above the sensitivity, lost probes counted as below it; None: lost."""
     margin_at_least_db: float | None
     """With the rules' confidence the 10th percentile is at least so far above; None: not shown."""
     passes_lower: Answer
@@ -219,7 +221,7 @@ class DirectionProbes:
         levels = Levels(dict(self._counts), self._lost)
         lost = self._lost / self._probes if self._probes else 0.0
         clear = self._lowest >= self.sensitivity_dbm + rules.frozen_fade_db
-        effect = 1.0 if clear else design_effect(self._lag.value(), lost)
+        effect = 1.0 if clear else self._effect_on_ratio(lost)
         p10 = levels.percentile(10)
         margin = None if p10 is None else p10 - self.sensitivity_dbm
         verdict, at = self._verdict(margin)
@@ -238,6 +240,15 @@ class DirectionProbes:
             still_needed=0 if settled else self._needed(),
             decided_at=at,
         )
+
+    def _effect_on_ratio(self, lost: float) -> float:
+        """By how much correlation widens the interval of the delivery ratio."""
+        correlation = self._lag.value()
+        if lost > _MANY_LOST:
+            # The series is mostly "lost or not" by now: its correlation is that of the losses
+            # themselves, and of those the design effect of a mean holds.
+            return (1 + correlation) / (1 - correlation)
+        return design_effect(correlation, lost)
 
     def _verdict(self, margin: float | None) -> tuple[Reach, int | None]:
         """The verdict, and after how many probes it was certain."""
