@@ -135,21 +135,26 @@ def value_nights(
     return tuple(taken)
 
 
+def attempts_a_night(chance: random.Random) -> float:
+    """What a case attempts: from 100 messages to 1,500."""
+    return math.exp(chance.uniform(math.log(100), math.log(1500)))
+
+
 def undisturbed(spreads: Spreads, chance: random.Random, streams: int, nights: int) -> list[Stream]:
-    """Streams of a lab in which nothing happens: six in ten of loss, three of dB, one of seconds."""
+    """A lab in which nothing happens: six streams in ten of loss, three of dB, one of seconds."""
     made: list[Stream] = []
     for number in range(streams):
         device, kind = f"device-{number}", number % 10
         if kind < 6:
             level = math.exp(chance.uniform(math.log(0.002), math.log(0.05)))
-            attempts = math.exp(chance.uniform(math.log(100), math.log(1500)))
+            attempts = attempts_a_night(chance)
             shares = loss_nights(spreads, chance, nights, level, attempts=attempts)
             made.append(Stream(StreamKey("rig", device, "reads", "loss"), LOSS, shares))
         elif kind < 9:
-            values = value_nights(spreads, chance, nights, chance.uniform(-85, -45), 4.0, 1.0)
+            values = value_nights(spreads, chance, nights, chance.uniform(-85, -45), 8.0, 1.0)
             made.append(Stream(StreamKey("rig", device, "link", "RSSI"), RSSI, values))
         else:
-            values = value_nights(spreads, chance, nights, chance.uniform(10, 40), 6.0, 0.1)
+            values = value_nights(spreads, chance, nights, chance.uniform(10, 40), 12.0, 0.1)
             made.append(Stream(StreamKey("rig", device, "join", "time"), JOIN_TIME, values))
     return made
 
@@ -198,7 +203,6 @@ def rises(
     spreads: Spreads,
     chance: random.Random,
     faults: int,
-    attempts: float,
     settings: Settings,
 ) -> None:
     """Streams of 2 % whose loss is 4 % from some night on, and how long that goes unnoticed."""
@@ -209,7 +213,7 @@ def rises(
             chance,
             began + GIVEN_UP_AFTER,
             0.02,
-            attempts=attempts,
+            attempts=attempts_a_night(chance),
             changed_on=began,
             changed_to=0.04,
         )
@@ -225,7 +229,6 @@ def row(
     streams: int,
     nights: int,
     faults: int,
-    attempts: float = 400,
     settings: Settings | None = None,
 ) -> Figures:
     """Both figures for one kind of nights."""
@@ -233,7 +236,7 @@ def row(
     false_alarms(
         figures, undisturbed(spreads, random.Random(f"{seed} calm"), streams, nights), settings
     )
-    rises(figures, spreads, random.Random(f"{seed} rises"), faults, attempts, settings)
+    rises(figures, spreads, random.Random(f"{seed} rises"), faults, settings)
     return figures
 
 

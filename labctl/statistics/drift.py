@@ -74,6 +74,9 @@ class Settings:
             raise ValueError("the share of false discoveries is between 0 and 1")
 
 
+DEFAULT = Settings()
+
+
 class Restart(enum.Enum):
     """Why a baseline begins where it does."""
 
@@ -138,6 +141,9 @@ class Drift:
     """The present baseline's level, in the measure's unit."""
     change: Change | None
     """The change that stands: found, or a new version's while it is too early to say more."""
+    p: float | None
+    """The chance of a difference like that of tonight's suspected nights, if nothing changed
+    (`changes`); 1 when no night is suspected, None when there is nothing to compare yet."""
     past: tuple[Change, ...]
     """Changes that are over or have become the stream's level, oldest first."""
     segments: tuple[Segment, ...]
@@ -153,16 +159,19 @@ class Drift:
         return str(self.state.value)
 
 
-def judge(stream: Stream, settings: Settings = Settings()) -> Drift:
+def judge(stream: Stream, settings: Settings = DEFAULT) -> Drift:
     """Walk through a stream and say where it stands after its last night."""
-    walk = _Walk(stream, settings)
+    walk = Walk(stream, settings)
     for point in stream.points:
         walk.take(point)
     return walk.result()
 
 
-class _Walk:
-    """The state of a CUSUM between two nights."""
+class Walk:
+    """A stream's judgement between two nights: `take` the next one, `result` whenever wanted.
+
+    Only key and measure are taken from `stream`, and whether its nights are shares.
+    """
 
     def __init__(self, stream: Stream, settings: Settings) -> None:
         self.stream = stream
@@ -373,7 +382,17 @@ class _Walk:
             cap=self.settings.cap,
         )
 
+    def chance(self, change: Change | None) -> float | None:
+        """The p-value of tonight, of the change that stands or of the nights under suspicion."""
+        if change:
+            return change.p
+        if not self.base:
+            return None
+        nights = self.up_nights if self.up >= self.down else self.down_nights
+        return self.changed(self.suspects[-nights:], found_us=0).p if nights else 1.0
+
     def result(self) -> Drift:
+        change = self.standing()
         state = State.ALARM if self.alarm else State.STEADY if self.base else State.TOO_EARLY
         segments = (*self.segments, self.segment()) if self.previous else ()
         return Drift(
@@ -383,7 +402,8 @@ class _Walk:
             nights=self.count,
             needed=self.settings.baseline_nights,
             level=self.unit(self.base.level) if self.base else None,
-            change=self.standing(),
+            change=change,
+            p=self.chance(change),
             past=tuple(self.past),
             segments=segments,
             history=tuple(self.history),

@@ -113,8 +113,9 @@ class Stream:
     nights: tuple[Night, ...] | tuple[Reading, ...] = field(repr=False)
 
     def __post_init__(self) -> None:
-        for earlier, later in zip(self.nights, self.nights[1:], strict=False):
-            if not earlier.at_us < later.at_us:
+        times = [night.at_us for night in self.nights]
+        for earlier, later in zip(times, times[1:], strict=False):
+            if not earlier < later:
                 raise ValueError(f"{self.key} has nights out of order, or one of them twice")
         if len({type(night) for night in self.nights}) > 1:
             raise ValueError(f"{self.key} has nights of shares and nights of values")
