@@ -112,6 +112,23 @@ class Verdict(enum.StrEnum):
     INFRASTRUCTURE_ERROR = "infrastructure-error"
 
 
+class CaseOutcome(enum.StrEnum):
+    """What an attempt at an acceptance case came to.
+
+    INCOMPLETE: too little was seen to say. INFRASTRUCTURE_ERROR: the rig's trouble, not the
+    device's. NOT_APPLICABLE: rig or device has not what the case needs. SKIPPED: what it rests on
+    did not hold.
+    """
+
+    PASS = "pass"
+    MARGINAL = "marginal"
+    FAIL = "fail"
+    INCOMPLETE = "incomplete"
+    INFRASTRUCTURE_ERROR = "infrastructure-error"
+    NOT_APPLICABLE = "not-applicable"
+    SKIPPED = "skipped"
+
+
 class AirtimeState(enum.StrEnum):
     """Where a sub-GHz bearer stands against the limits of its airtime in an hour (R22 annex D).
 
@@ -492,6 +509,65 @@ class CapacityExceeded(Event):
     radio: str
     links: int
     limit: int
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignStarted(Event):
+    """What a campaign is played on: the hub's generation, the meters' kinds, the chosen cases."""
+
+    generation: str
+    meters: str
+    """Kinds of meters, sorted, joined with `+`: electricity+gas."""
+    selection: str = ""
+    """What was asked for; empty for all cases."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseStarted(Event):
+    """An attempt at a case begins. `eui64` is None for a case that is of no single device."""
+
+    case: str
+    title: str
+    attempt: int
+    eui64: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A measurement as it was declared, and what was taken.
+
+    `value` None: not taken. Below `least` or above `most` is a fail; between those and the inner
+    two it is marginal. A limit that is None does not bound. `text` is how a person would say it.
+    """
+
+    name: str
+    unit: str
+    value: float | None
+    outcome: CaseOutcome
+    text: str = ""
+    least: float | None = None
+    most: float | None = None
+    good_from: float | None = None
+    good_to: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseEnded(Event):
+    """What an attempt at a case came to. `cause` is a sentence, empty for a plain pass.
+
+    `started_us` is where it began: what the record holds from there to `at_us` is its evidence.
+    """
+
+    case: str
+    attempt: int
+    outcome: CaseOutcome
+    started_us: int
+    eui64: str | None = None
+    cause: str = ""
+    band: Band | None = None
+    firmware_version: str | None = None
+    quarantine: str = ""
+    """Set when the case does not count at the moment: who sees to it, and until when."""
+    measurements: tuple[Measured, ...] = ()
 
 
 Subscriber = Callable[[Event], None]

@@ -29,9 +29,18 @@ MAY_IMPORT: dict[str, set[str]] = {
         "capture",
     },
     "bench": {"rig", "record", "config", "leases", "capture"},
+    "campaign": {
+        "rig",
+        "record",
+        "config",
+        "statistics",
+        "hub",
+        "smart_energy",
+        "radio.coordinator",
+    },
     "lab": {"smart_energy", "config", "leases", "radio", "rig", "record"},
     "report": {"record", "statistics"},
-    "cli": {"bench", "lab", "report", "config", "record"},
+    "cli": {"bench", "campaign", "lab", "report", "config", "record"},
 }
 
 NAMED_EXCEPTIONS = {

@@ -14,20 +14,12 @@ from labctl.bench.interrupts import interrupts
 from labctl.capture import Rotation
 from labctl.config.resolved import LoadedRig
 from labctl.errors import BusyError, ConfigurationError, ExitCode, LabctlError
-from labctl.events import Event, Verdict
-from labctl.record.verdict import Assessment
+from labctl.events import Event
+from labctl.record.verdict import Assessment, exit_code_of
 from labctl.rig.hold import RigHold, hold_rig
 from labctl.rig.loop import on_fast_clock, run
 from labctl.rig.session import RigSession, key_store_of, open_rig
 from labctl.rig.state_folder import forget_virtual_rig
-
-_EXIT_CODES = {
-    Verdict.PASS: ExitCode.PASS,
-    Verdict.MARGINAL: ExitCode.PASS,
-    Verdict.FAIL: ExitCode.PRODUCT_FAILED,
-    Verdict.INCOMPLETE: ExitCode.RIG_UNAVAILABLE,
-    Verdict.INFRASTRUCTURE_ERROR: ExitCode.RIG_UNAVAILABLE,
-}
 
 _TICK_S = 1.0
 
@@ -77,7 +69,7 @@ class BenchResult:
             return self.broken.exit_code
         if self.interrupted:
             return ExitCode.INTERRUPTED
-        return _EXIT_CODES[self.assessment.verdict]
+        return exit_code_of(self.assessment.verdict)
 
 
 class View(Protocol):

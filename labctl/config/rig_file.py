@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
+from labctl.config.campaign_file import Campaign
 from labctl.config.fields import (
     WRITTEN,
     Eui,
@@ -415,5 +416,7 @@ class Rig(Strict):
     """Settings for `labctl bench`."""
     capture: Annotated[Capture, BeforeValidator(section)] = Field(default_factory=Capture)
     """Settings for `labctl capture`."""
+    campaign: Annotated[Campaign, BeforeValidator(section)] = Field(default_factory=Campaign)
+    """Settings for `labctl campaign`."""
     virtual: Annotated[VirtualBench | None, BeforeValidator(section)] = None
     """How the virtual rig runs; required when the hub's radio is virtual."""

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from labctl.errors import UsageError
 from labctl.record import fetch
 from labctl.record.bearers import bearers
+from labctl.record.campaign import campaign
 from labctl.record.circumstances import away, infrastructure, rejoins, silenced, unpaired
 from labctl.record.compliance import Circumstances, compliance
 from labctl.record.delivery import deliveries
@@ -104,6 +105,7 @@ def load_run(db: sqlite3.Connection, run_id: int, *, until_us: int | None = None
         infrastructure=infrastructure(events, end_us),
         events=tuple(event for event in events if event.kind not in _TOLD_ELSEWHERE),
         bearers=bearers(db, run.id, events, run.started_us, end_us),
+        campaign=campaign(db, run.id) if run.kind == "campaign" else None,
     )
     absent = away(
         {device.id for device in devices},

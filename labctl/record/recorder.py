@@ -26,6 +26,7 @@ MOST_PENDING = 20_000
 
 # A person waits for these, or a reader follows them: they are written at once.
 _AT_ONCE = (
+    ev.CaseEnded,
     ev.RunStarted,
     ev.RunEnded,
     ev.RadioUp,

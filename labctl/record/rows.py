@@ -226,6 +226,59 @@ class EventRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Measurement:
+    """What a case measured; limits as `events.Measured` has them."""
+
+    name: str
+    unit: str
+    value: float | None
+    text: str
+    least: float | None
+    most: float | None
+    good_from: float | None
+    good_to: float | None
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """One attempt at a case."""
+
+    id: int
+    case: str
+    title: str
+    device_id: int | None
+    attempt: int
+    started_us: int
+    ended_us: int
+    outcome: str
+    cause: str
+    band: str | None
+    firmware_version: str | None
+    quarantine: str
+    """Who sees to it and until when, for a case that does not count; else empty."""
+    measurements: tuple[Measurement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """What a campaign's run is besides a run; results are in the order of their beginning."""
+
+    generation: str
+    meters: str
+    selection: str
+    results: tuple[CaseResult, ...] = ()
+
+    @property
+    def last_attempts(self) -> tuple[CaseResult, ...]:
+        """The last attempt at each case and device, in the order of their first attempts."""
+        last: dict[tuple[str, int | None], CaseResult] = {}
+        for result in self.results:
+            last[result.case, result.device_id] = result
+        return tuple(last.values())
+
+
+@dataclass(frozen=True, slots=True)
 class RunData:
     """Everything that is known of one run, ready for `verdict.assess` and for reports.
 
@@ -245,6 +298,8 @@ class RunData:
     infrastructure: tuple[Interval, ...]
     events: tuple[EventRow, ...]
     bearers: Bearers = NO_BEARERS
+    campaign: Campaign | None = None
+    """Of a run whose kind is campaign."""
 
     def device(self, device_id: int | None) -> Device | None:
         """The device of that id, None when it took no part."""

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from sqlite_utils import Database, Migrations
 
-from labctl.record import schema_bearers
+from labctl.record import schema_bearers, schema_campaign
 from labctl.record.views import VIEWS
 
 #: ``PRAGMA application_id``: "labc", so that ``file`` and we can tell the database from others.
@@ -230,6 +230,14 @@ def bearers(db: Database) -> None:
     _execute(db, schema_bearers.INDEXES)
     _execute(db, schema_bearers.COUNT_OLD_SAMPLES)
     _execute(db, schema_bearers.VIEWS)
+
+
+@migrations(name="0003_campaign")
+def campaign(db: Database) -> None:
+    """Campaigns: cases, results, measurements."""
+    _execute(db, schema_campaign.TABLES)
+    _execute(db, schema_campaign.INDEXES)
+    _execute(db, schema_campaign.VIEWS)
 
 
 def known_migrations() -> list[str]:

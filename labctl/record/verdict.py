@@ -15,9 +15,10 @@ import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from labctl.events import Verdict
+from labctl.errors import ExitCode
+from labctl.events import CaseOutcome, Verdict
 from labctl.record.bearer_rows import Airtime
-from labctl.record.rows import Device, Join, RunData, Schedule
+from labctl.record.rows import Campaign, Device, Join, RunData, Schedule
 from labctl.record.stats import upper_bound
 
 WORST_FIRST = (
@@ -32,6 +33,20 @@ _KEY_STEPS = frozenset({"key-initiate", "key-ephemeral", "key-confirm", "link-ke
 _HOUR_US = 3_600_000_000
 _NEVER_READ = frozenset({"gas-meter"})
 """Kinds that tell the hub what they measure, and read nothing that a schedule could name."""
+
+
+_EXIT_CODES = {
+    Verdict.PASS: ExitCode.PASS,
+    Verdict.MARGINAL: ExitCode.PASS,
+    Verdict.FAIL: ExitCode.PRODUCT_FAILED,
+    Verdict.INCOMPLETE: ExitCode.RIG_UNAVAILABLE,
+    Verdict.INFRASTRUCTURE_ERROR: ExitCode.RIG_UNAVAILABLE,
+}
+
+
+def exit_code_of(verdict: Verdict) -> ExitCode:
+    """The exit code of a command that ends with this verdict."""
+    return _EXIT_CODES[verdict]
 
 
 class Certainty(enum.StrEnum):
@@ -96,6 +111,8 @@ class Assessment:
 
 def assess(data: RunData, limits: Limits | None = None) -> Assessment:
     """Say what the run shows about each device under test, and about the run as a whole."""
+    if data.campaign is not None:
+        return assess_campaign(data, data.campaign)
     limits = limits or Limits()
     rig = _rig_findings(data)
     devices = tuple(
@@ -115,6 +132,66 @@ def assess(data: RunData, limits: Limits | None = None) -> Assessment:
         certainty=_certainty(findings),
         reasons=tuple(finding.text for finding in findings),
         devices=devices,
+        rig=tuple(rig),
+    )
+
+
+_OUTCOMES = {
+    CaseOutcome.PASS: Verdict.PASS,
+    CaseOutcome.MARGINAL: Verdict.MARGINAL,
+    CaseOutcome.FAIL: Verdict.FAIL,
+    CaseOutcome.INCOMPLETE: Verdict.INCOMPLETE,
+    CaseOutcome.INFRASTRUCTURE_ERROR: Verdict.INFRASTRUCTURE_ERROR,
+    CaseOutcome.SKIPPED: Verdict.INCOMPLETE,
+}
+"""What a case says of the run. One that is not applicable says nothing."""
+
+
+def assess_campaign(data: RunData, campaign: Campaign) -> Assessment:
+    """What the last attempts at the cases say of each device under test, and of the run.
+
+    A case in quarantine that does not pass does not count. What the devices read in between
+    decides nothing: cases take them off the network on purpose.
+    """
+    rig = _rig_findings(data) if data.run.verdict is None else []
+    found: dict[int | None, list[Finding]] = {None: []}
+    for result in campaign.last_attempts:
+        verdict = _OUTCOMES.get(CaseOutcome(result.outcome))
+        if verdict is None or (result.quarantine and verdict is not Verdict.PASS):
+            continue
+        text = f"{result.case} {result.title}"
+        if verdict is not Verdict.PASS:
+            text += f": {result.cause or result.outcome}"
+        found.setdefault(result.device_id, []).append(Finding(verdict, text))
+    devices = []
+    findings = [f for f in rig if f.verdict is not Verdict.INCOMPLETE] + found.pop(None)
+    for device_id, own in found.items():
+        device = data.device(device_id)
+        if device is None:
+            continue
+        own = _sorted(own)
+        devices.append(
+            DeviceAssessment(
+                device_id=device.id,
+                eui64=device.eui64,
+                label=device.label,
+                verdict=own[0].verdict,
+                certainty=_certainty(own),
+                findings=tuple(own),
+            )
+        )
+        findings += [
+            Finding(finding.verdict, f"{device.label}: {finding.text}", finding.certainty)
+            for finding in own
+        ]
+    if not findings:
+        findings = [Finding(Verdict.INCOMPLETE, "no case was tried that says anything")]
+    findings = _sorted(findings)
+    return Assessment(
+        verdict=findings[0].verdict,
+        certainty=_certainty(findings),
+        reasons=tuple(finding.text for finding in findings),
+        devices=tuple(devices),
         rig=tuple(rig),
     )
 

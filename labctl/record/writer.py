@@ -13,6 +13,7 @@ from typing import Any
 
 from labctl import events as ev
 from labctl.record.bearer_writer import BearerWriter
+from labctl.record.campaign_writer import CampaignWriter
 from labctl.record.ids import Known, Rows
 from labctl.record.interrupted import close_interrupted
 from labctl.record.link_writer import LinkWriter
@@ -70,6 +71,7 @@ class Writer:
             ev.Refused: self._refused,
             ev.Note: self._note,
             **BearerWriter(self._rows, self._event).handlers,
+            **CampaignWriter(self._rows).handlers,
         }
 
     # -- transactions ------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from labctl.config.resolved import LoadedRig
@@ -21,3 +22,8 @@ def on_fast_clock(loaded: LoadedRig) -> bool:
 def run(loaded: LoadedRig, main: Coroutine[Any, Any, _T], *, real_time: bool = False) -> _T:
     """Run `main` on the rig's clock; `real_time` makes a virtual rig run at the wall's pace."""
     return clock.run(main, fast=on_fast_clock(loaded) and not real_time)
+
+
+def loop_factory(loaded: LoadedRig) -> Callable[[], AbstractEventLoop] | None:
+    """What makes a loop with the clock that the file asks for; None: asyncio's own."""
+    return clock.FastLoop if on_fast_clock(loaded) else None

@@ -367,7 +367,9 @@ def test_a_database_of_before_bearers_is_counted_by_its_migration(
         old.execute(f"INSERT INTO main.{table} SELECT * FROM new.{table}")
     old.close()
     migrated = open_for_writing(path)
-    assert [m.name for m in schema.migrations.applied(Database(migrated))][-1] == "0002_bearers"
+    assert [m.name for m in schema.migrations.applied(Database(migrated))][
+        -1
+    ] == schema.known_migrations()[-1]
     assert assert_counts_agree(migrated) > 100
     assert migrated.execute("SELECT count(*) FROM links WHERE radio_id IS NULL").fetchone() != (0,)
     run = find_run(migrated, 1)

@@ -1,0 +1,1 @@
+"""Joining: who gets in, and who does not."""

@@ -1,0 +1,235 @@
+"""Playing one attempt at a case, and what it came to: the one place where that is decided.
+
+A device is never blamed for the rig's fault: whatever a case found while a radio was out, not on
+purpose, is an infrastructure error; so is an error of the rig, of the database and of the case
+itself. Whoever reads it can try again; the campaign does so by itself, and keeps every attempt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from labctl.campaign.case import Case, Start
+from labctl.campaign.findings import (
+    CaseEnd,
+    Failed,
+    Incomplete,
+    NotApplicable,
+    NotSeen,
+    Skipped,
+)
+from labctl.campaign.measurements import Measurements, in_words
+from labctl.campaign.stage import Stage
+from labctl.campaign.subject import Subject
+from labctl.campaign.watch import Watch
+from labctl.config.resolved import DeviceUnderTest
+from labctl.errors import LabctlError
+from labctl.events import CaseEnded, CaseOutcome, CaseStarted, DeviceSeen
+from labctl.secret import hide
+
+_ENDS = {
+    Failed: CaseOutcome.FAIL,
+    NotSeen: CaseOutcome.FAIL,
+    Incomplete: CaseOutcome.INCOMPLETE,
+    NotApplicable: CaseOutcome.NOT_APPLICABLE,
+    Skipped: CaseOutcome.SKIPPED,
+}
+_WORST_FIRST = (
+    CaseOutcome.FAIL,
+    CaseOutcome.INCOMPLETE,
+    CaseOutcome.MARGINAL,
+    CaseOutcome.PASS,
+)
+
+Function = Callable[[Subject | None, Measurements, Watch], Awaitable[None]]
+"""Calls the test function, with what it asked for."""
+
+
+@dataclass(slots=True)
+class Known:
+    """What earlier cases of the campaign showed: outcomes by case and device."""
+
+    outcomes: dict[tuple[str, str | None], CaseOutcome]
+    firmware: dict[str, str]
+    unready: dict[str, str]
+    """Devices that could not be made ready for a case, and why."""
+
+    def holds(self, case: str, device: str | None) -> bool:
+        """Whether a case did not fail on the device, as far as it was tried."""
+        return self.outcomes.get((case, device)) not in (CaseOutcome.FAIL, CaseOutcome.SKIPPED)
+
+
+def nothing_known() -> Known:
+    """At the beginning of a campaign."""
+    return Known({}, {}, {})
+
+
+class Player:
+    """Plays attempts on a stage. `limits` are the rig's own, by case and measurement."""
+
+    def __init__(
+        self, stage: Stage, limits: Mapping[str, Mapping[str, Mapping[str, float | None]]]
+    ) -> None:
+        self.stage = stage
+        self.known = nothing_known()
+        self._limits = limits
+
+    def play(
+        self,
+        case: Case,
+        device: DeviceUnderTest | None,
+        function: Function,
+        attempt: int,
+        quarantine: str = "",
+        before: tuple[CaseOutcome, ...] = (),
+    ) -> CaseEnded:
+        """One attempt. What it came to is recorded, and returned; it does not raise for a rig.
+
+        `before` are the outcomes of the attempts before it: what failed and then passes is
+        marginal.
+        Raises `LabctlError` when the rig could not even be opened.
+        """
+        session = self.stage.session
+        name = device.name if device else None
+        eui64 = device.eui64 if device else None
+        with Watch(session.bus, session.clock) as watch:
+            measure = Measurements(case.measures, self._limits.get(case.name, {}))
+            session.bus.emit(
+                CaseStarted(
+                    at_us=session.clock.now_us(),
+                    case=case.name,
+                    title=case.title,
+                    attempt=attempt,
+                    eui64=eui64,
+                )
+            )
+            subject = None if device is None else self.stage.subject(device, watch)
+            outcome, cause = self._outcome(case, subject, function, measure, watch)
+            if outcome is CaseOutcome.PASS and CaseOutcome.FAIL in before:
+                outcome = CaseOutcome.MARGINAL
+                cause = f"it failed before it passed, at attempt {attempt}"
+            for seen in watch:
+                if isinstance(seen, DeviceSeen) and seen.firmware_version is not None:
+                    self.known.firmware[seen.eui64] = seen.firmware_version
+            ended = CaseEnded(
+                at_us=session.clock.now_us(),
+                case=case.name,
+                attempt=attempt,
+                outcome=outcome,
+                cause=cause,
+                started_us=watch.began_us,
+                eui64=eui64,
+                band=subject.band if subject is not None and self.stage.broken is None else None,
+                firmware_version=self.known.firmware.get(eui64) if eui64 else None,
+                quarantine=quarantine,
+                measurements=measure.results,
+            )
+            session.bus.emit(ended)
+        self.known.outcomes[case.name, name] = outcome
+        return ended
+
+    def not_tried(
+        self, case: Case, device: DeviceUnderTest | None, outcome: CaseOutcome, cause: str
+    ) -> CaseEnded:
+        """Record that a case was not tried, and why."""
+        session = self.stage.session
+        now_us = session.clock.now_us()
+        eui64 = device.eui64 if device else None
+        session.bus.emit(
+            CaseStarted(at_us=now_us, case=case.name, title=case.title, attempt=1, eui64=eui64)
+        )
+        ended = CaseEnded(
+            at_us=now_us,
+            case=case.name,
+            attempt=1,
+            outcome=outcome,
+            cause=cause,
+            started_us=now_us,
+            eui64=eui64,
+            firmware_version=self.known.firmware.get(eui64) if eui64 else None,
+        )
+        session.bus.emit(ended)
+        self.known.outcomes[case.name, device.name if device else None] = outcome
+        return ended
+
+    # -- what it came to ----------------------------------------------------------------------
+
+    def _outcome(
+        self,
+        case: Case,
+        subject: Subject | None,
+        function: Function,
+        measure: Measurements,
+        watch: Watch,
+    ) -> tuple[CaseOutcome, str]:
+        try:
+            self.stage.run(self._played(case, subject, function, measure, watch))
+            outcome, cause = _measured(measure)
+        except CaseEnd as end:
+            outcome, cause = _ENDS[type(end)], end.cause
+        except AssertionError as error:
+            outcome, cause = CaseOutcome.FAIL, _first_line(str(error)) or "an assertion failed"
+        except LabctlError as error:
+            outcome, cause = CaseOutcome.INFRASTRUCTURE_ERROR, error.what
+        except Exception as error:  # noqa: BLE001 - a case that breaks is not the device's fault
+            said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            cause = f"the case itself broke: {hide(said)}"
+            outcome = CaseOutcome.INFRASTRUCTURE_ERROR
+        lost = [loss for loss in watch.outages if not self.stage.on_purpose(loss.at_us)]
+        if lost and outcome in (CaseOutcome.FAIL, CaseOutcome.INCOMPLETE, CaseOutcome.MARGINAL):
+            return (
+                CaseOutcome.INFRASTRUCTURE_ERROR,
+                f"the radio {lost[0].name} was lost meanwhile ({lost[0].cause}): {cause}",
+            )
+        return outcome, cause
+
+    async def _played(
+        self,
+        case: Case,
+        subject: Subject | None,
+        function: Function,
+        measure: Measurements,
+        watch: Watch,
+    ) -> None:
+        for name in case.rests_on:
+            if subject is not None and not self.known.holds(name, subject.name):
+                raise Skipped(f"{name} did not hold")
+        if subject is not None:
+            await self._ready(case.start, subject)
+        try:
+            async with asyncio.timeout(case.within_s):
+                await function(subject, measure, watch)
+        except TimeoutError:
+            raise Incomplete(f"the case did not come to its end in {case.within_s:g} s") from None
+
+    async def _ready(self, start: Start, subject: Subject) -> None:
+        """Bring a device to where the case begins. Raises `Skipped` when that is not possible."""
+        if start is Start.UNPAIRED:
+            await subject.forget()
+        elif start is Start.PAIRED and not subject.authorised:
+            if subject.name in self.known.unready:
+                raise Skipped(self.known.unready[subject.name])
+            try:
+                await subject.pair()
+            except NotSeen as unseen:
+                cause = f"it could not be paired beforehand: {unseen.cause}"
+                self.known.unready[subject.name] = cause
+                raise Skipped(cause) from None
+        elif start is Start.PAIRED and subject.session.bench is not None:
+            await subject.hands.power(on=True)
+
+
+def _measured(measure: Measurements) -> tuple[CaseOutcome, str]:
+    """The worst of what was measured. Without any measurement, coming to the end is a pass."""
+    results = measure.results
+    for outcome in _WORST_FIRST[:-1]:
+        found = [result for result in results if result.outcome is outcome]
+        if found:
+            return outcome, "; ".join(in_words(result) for result in found)
+    return CaseOutcome.PASS, ""
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0] if text.strip() else ""
