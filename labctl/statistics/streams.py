@@ -12,6 +12,7 @@ spread does not depend on the level:
 from __future__ import annotations
 
 import enum
+import itertools
 import math
 from dataclasses import dataclass, field
 
@@ -114,7 +115,7 @@ class Stream:
 
     def __post_init__(self) -> None:
         times = [night.at_us for night in self.nights]
-        for earlier, later in zip(times, times[1:], strict=False):
+        for earlier, later in itertools.pairwise(times):
             if not earlier < later:
                 raise ValueError(f"{self.key} has nights out of order, or one of them twice")
         if len({type(night) for night in self.nights}) > 1:
