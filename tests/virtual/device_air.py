@@ -115,12 +115,12 @@ class Coordinator(NodeListener):
     def device(self, kind: str = "cad", **settings: object) -> VirtualDevice:
         settings.setdefault("position", (6.0, 3.0, 0.0))
         settings.setdefault("eui64", DEVICE)
+        settings.setdefault("rng", random.Random(3))
         return VirtualDevice(
             kind,
             air=self.air,
             install_code=CODE,
             identities=settings.pop("identities", {2: identity(DEVICE)}),  # type: ignore[arg-type]
-            rng=random.Random(3),
             **settings,  # type: ignore[arg-type]
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -10,10 +11,11 @@ from itertools import pairwise
 
 import pytest
 from device_air import Coordinator
-from device_bench import EXTENDED_PAN, NETWORK_KEY, Request, ScriptedHub
+from device_bench import DEVICE, EXTENDED_PAN, NETWORK_KEY, Request, ScriptedHub, identity
 
 from labctl.events import Band
 from labctl.smart_energy.channels import Channel
+from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.clock import run
 from labctl.virtual.devices import Behaviour, Timings, VirtualDevice, What
 from labctl.virtual.devices.bands import Bands
@@ -25,6 +27,7 @@ SUB_GHZ, METERING, KEEP_ALIVE, DIAGNOSTICS = 0x070B, 0x0702, 0x0025, 0x0B05
 BELOW = Bands((Band.MHZ_868,))
 BOTH = Bands((Band.GHZ_2_4, Band.MHZ_868))
 MINUTE_S = 60.0
+NEIGHBOUR = Eui64("00:0d:6f:00:0a:90:69:e8")
 
 
 class SubGhzHub(Coordinator):
@@ -383,6 +386,49 @@ def test_a_device_may_prefer_the_wrong_band(wrong: bool, page: int) -> None:
         bands=BOTH,
         behaviour=Behaviour(prefers_wrong_band=wrong),
     )
+
+
+class SameBackoffs(random.Random):
+    """An air on which all wait equally long before they talk: who begins together, collides."""
+
+    def random(self) -> float:
+        return 0.5
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_one_powered_together_with_another_that_it_does_not_hear_keeps_the_good_band(
+    seed: int,
+) -> None:
+    """The hub hears both equally strongly: where both ask for beacons at once, it hears neither."""
+
+    async def main() -> None:
+        coordinator = SubGhzHub()
+        air = coordinator.air
+        air.rng = SameBackoffs()
+        air.fading = (0.0,) * len(air.fading)
+        air.propagation.shadowing_db = air.propagation.asymmetry_db = 0.0
+        air.propagation.extra_loss_db[frozenset((DEVICE, NEIGHBOUR))] = 60.0
+        coordinator.start(Channel(0, 20))
+        coordinator.node.start_phy(1, HERE.page, HERE.number, 14)
+        coordinator.with_server()
+        device = coordinator.device(bands=BOTH, position=(6.0, 0.0, 0.0), rng=random.Random(seed))
+        other = coordinator.device(
+            eui64=NEIGHBOUR,
+            identities={2: identity(NEIGHBOUR)},
+            position=(-6.0, 0.0, 0.0),
+            rng=random.Random(1000 + seed),
+        )
+        device.power_on()
+        other.power_on()
+        await until(lambda: device.observations.counts[What.JOINED])
+        assert now() > 4.0, "the first look was not lost"
+        assert device.node is not None
+        assert device.node.state.page == 0
+        await device.power_off()
+        await other.power_off()
+        coordinator.node.power_off()
+
+    run(main(), fast=True)
 
 
 # -- where the hub goes ---------------------------------------------------------------------------

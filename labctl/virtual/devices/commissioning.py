@@ -83,7 +83,7 @@ class Commissioning:
         for band in (self.bands.reversed if contrary else self.bands).order:
             for attempt in range(self.timings.scan_attempts):
                 if attempt:
-                    await asyncio.sleep(self.timings.scan_attempt_gap_s)
+                    await self._pause_between_looks()
                 heard = await self.node.active_scan(self.bands.channels_of(band))
                 anything = anything or bool(heard)
                 fit = [beacon for beacon in heard if self._suits(beacon)]
@@ -99,6 +99,13 @@ class Commissioning:
             failure = JoinFailure.NOT_PERMITTED if anything else JoinFailure.NO_BEACON
             self.saw.note(What.JOIN_FAILED, failure.value)
         return list(best.values())
+
+    async def _pause_between_looks(self) -> None:
+        """Never the same for two devices: those that began together, and do not hear each other,
+        would put the question for beacons at the same instant each time, and no answer comes."""
+        t = self.timings
+        jitter = self.rng.uniform(-t.scan_attempt_jitter_s, t.scan_attempt_jitter_s)
+        await asyncio.sleep(t.scan_attempt_gap_s + jitter)
 
     async def _join_one_of(self, beacons: list[Beacon]) -> bool:
         joins = 0
@@ -132,7 +139,7 @@ class Commissioning:
     async def _rejoin_round(self, authorised: bool) -> bool:
         for attempt in range(self.timings.rejoin_rounds):
             if attempt:
-                await asyncio.sleep(self.timings.scan_attempt_gap_s)
+                await self._pause_between_looks()
             own = ((self.node.state.page, self.node.state.channel),)
             if await self._rejoin(own, secured=True) is None:
                 return True

@@ -60,6 +60,7 @@ class Timings:
     # Commissioning (Smart Energy 1.4a 5.4.1)
     scan_attempts: int = 3
     scan_attempt_gap_s: float = 1.0
+    scan_attempt_jitter_s: float = 0.25
     rescan_s: float = 60.0
     rescan_jitter_s: float = 15.0
     rescan_for_s: float = 15 * 60.0
