@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from labctl.statistics.baseline import NORMAL
-from labctl.statistics.changes import Change
+from labctl.statistics.changes import CAP, Change
 from labctl.statistics.drift import DEFAULT, Drift, Settings, State
 from labctl.statistics.streams import DAY_US
 
@@ -153,7 +153,7 @@ def moved_as_well(reference: Drift, change: Change) -> bool:
     if not nights:
         return False
     sign = 1 if change.worse else -1
-    mean = math.fsum(min(max(sign * z, -3.0), 3.0) for z in nights) / len(nights)
+    mean = math.fsum(min(max(sign * z, -CAP), CAP) for z in nights) / len(nights)
     # The level is of thirty nights at least, and is off by as much as they are.
     error = math.sqrt(1 / len(nights) + 1 / reference.needed)
     return mean >= max(0.5, NORMAL.inv_cdf(1 - REFERENCE_LEVEL) * error)

@@ -78,3 +78,23 @@ def baseline(points: Sequence[Point], measure: Measure) -> Baseline:
     counting = math.fsum(point.variance for point in points) / len(points)
     least = measure.least_spread**2 if not points[0].attempted else 0.0
     return Baseline(level, max(spread**2 - counting, least), len(points))
+
+
+def level_of(points: Sequence[Point], spreads: Baseline) -> float:
+    """The level of some nights of a stream whose spread is known from others, on the same scale.
+
+    Huber's as well: a single bad night among them pulls it by no more than a night can.
+    """
+    level = spreads.level + median(point.y - point.expected(spreads.level) for point in points)
+    widths = [spreads.spread(point) for point in points]
+    weight = math.fsum(1 / width for width in widths)
+    for _ in range(_ROUNDS):
+        deviations = [
+            (point.y - point.expected(level)) / width
+            for point, width in zip(points, widths, strict=True)
+        ]
+        step = math.fsum(min(max(d, -_CORNER), _CORNER) for d in deviations) / weight
+        level += step
+        if abs(step) * weight < _PRECISE * len(points):
+            break
+    return level

@@ -3,8 +3,9 @@
 The p-value. A CUSUM that passes its threshold has none of its own: its threshold fixes how long one
 waits for a false alarm, not how unlikely the present height is. So the change is tested as what it
 is, a difference of two means: the nights since it began against those of the baseline, in spreads
-of the stream (nights cut off as in the CUSUM), with the uncertainty of both means, and Student's t
-of as many degrees as the baseline has nights less one. That the beginning was chosen, because it
+of the stream, with the uncertainty of both means, and Student's t of as many degrees as the
+baseline has nights less one. A night counts for three spreads at most here, or a few terrible ones
+would be proof. That the beginning was chosen, because it
 looks worst, is paid for: the largest of the differences over the last 1 to R nights, all ending
 tonight, is above b with a probability of at most about
 
@@ -24,9 +25,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labctl.statistics.baseline import NORMAL, Baseline
+from labctl.statistics.baseline import NORMAL, Baseline, level_of
 from labctl.statistics.intervals import Interval
 from labctl.statistics.streams import Measure, Point, in_unit
+
+CAP = 3.0
+"""Spreads that a night counts for at most in a p-value."""
 
 
 class Cause(enum.Enum):
@@ -78,7 +82,6 @@ def measure_change(
     found_us: int,
     over: bool,
     looks: int,
-    cap: float,
 ) -> Change:
     """What the nights of `points` are in relation to the baseline `old`.
 
@@ -86,11 +89,12 @@ def measure_change(
     """
     share = bool(points[0].attempted)
     nights = len(points)
-    deviations = [min(max(old.deviation(point), -cap), cap) for point in points]
-    # The mean deviation, as a step on the scale of comparison. Nights with many attempts know more.
-    weights = [1 / old.spread(point) for point in points]
-    step = math.fsum(deviations) / math.fsum(weights)
-    error = math.sqrt(nights) / math.fsum(weights) * math.sqrt(1 + nights / old.nights)
+    step = level_of(points, old) - old.level
+    # Nights with many attempts know more; the old level is as uncertain as its nights are few.
+    weight = math.fsum(1 / old.spread(point) for point in points)
+    error = math.sqrt(nights) / weight * math.sqrt(1 + nights / old.nights)
+    certain = math.fsum(min(max(old.deviation(point), -CAP), CAP) for point in points)
+    t = certain / math.sqrt(nights) / math.sqrt(1 + nights / old.nights)
     half = student_quantile(0.975, old.nights - 1) * error
     before = in_unit(old.level, share=share)
     after = in_unit(old.level + step, share=share)
@@ -106,7 +110,7 @@ def measure_change(
         before=before,
         after=after,
         interval=Interval(low, high),
-        p=chance(step / error, old.nights - 1, looks),
+        p=chance(t, old.nights - 1, looks),
         worse=step * measure.worse > 0,
     )
 

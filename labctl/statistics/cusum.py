@@ -60,12 +60,11 @@ class Walk:
             self._join([point])
             return
         z = self.base.deviation(point)
-        cut = min(max(z, -self.settings.cap), self.settings.cap)
-        self._add(cut, point)
+        self._add(z, point)
         self.history.append(self._judged(point, z))
         self.suspects.append(point)
         if self.alarm:
-            self._follow(cut, point)
+            self._follow(z, point)
         else:
             self._look(point)
 
@@ -90,10 +89,15 @@ class Walk:
         """Both sums, and how many nights they have been above zero."""
         assert self.base
         spread = self.base.spread(point)
-        self.up = max(0.0, self.up + z - self._allowance(1, spread))
+        self.up = max(0.0, self.up + self._cut(z - self._allowance(1, spread)))
         self.up_nights = self.up_nights + 1 if self.up else 0
-        self.down = max(0.0, self.down - z - self._allowance(-1, spread))
+        self.down = max(0.0, self.down + self._cut(-z - self._allowance(-1, spread)))
         self.down_nights = self.down_nights + 1 if self.down else 0
+
+    def _cut(self, added: float) -> float:
+        """What a night adds to a sum: no more than one that is `cap` spreads off."""
+        most = self.settings.cap - self.settings.allowance
+        return min(max(added, -most), most)
 
     def _allowance(self, direction: int, spread: float) -> float:
         """Half a spread, or half the least effect where that is more."""
@@ -134,13 +138,12 @@ class Walk:
         earlier = len(self.suspects) - nights
         self._join(self.suspects[:earlier])
         del self.suspects[:earlier]
-        mean = sum(self.base.deviation(p) for p in self.suspects) / nights
-        self.half_step = min(abs(mean), self.settings.cap) / 2
+        self.half_step = abs(sum(self.base.deviation(p) for p in self.suspects)) / nights / 2
         self.back, self.back_nights = 0.0, 0
 
     def _follow(self, z: float, point: Point) -> None:
         """An alarm stands. Has the stream gone back, or is this what it is like now?"""
-        self.back = max(0.0, self.back + self.half_step - self.alarm * z)
+        self.back = max(0.0, self.back + self._cut(self.half_step - self.alarm * z))
         self.back_nights = self.back_nights + 1 if self.back else 0
         if self.back > self.settings.back:
             changed = self.suspects[: -self.back_nights]
@@ -152,8 +155,6 @@ class Walk:
             self.up_nights = self.down_nights = 0
             self._join(calm)
         elif len(self.suspects) >= self.settings.baseline_nights:
-            change = self._changed(self.suspects, found_us=self.found_us)
-            self.past.append(change)
             settled, first = self.suspects, self.suspects[0]
             self.count -= len(settled)
             self._close(point)
@@ -194,7 +195,6 @@ class Walk:
             found_us=found_us,
             over=over,
             looks=self.count,
-            cap=self.settings.cap,
         )
 
     # -- what comes of it -------------------------------------------------------------------------
@@ -237,7 +237,6 @@ class Walk:
             found_us=self.calm[self.settings.step_nights - 1].at_us,
             over=False,
             looks=1,
-            cap=self.settings.cap,
         )
 
     def _chance(self, change: Change | None) -> float | None:

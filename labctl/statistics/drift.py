@@ -4,10 +4,10 @@ How a stream is walked through, night by night:
 
 1. The first 30 nights are a baseline: level and spread, robustly (`baseline`). Until then it is too
    early to say anything, and that is what is said.
-2. Each later night is so many spreads z away from the level. A night counts for at most `cap`
-   spreads, so that one night alone, however bad, is never a drift. Two sums are kept,
+2. Each later night is so many spreads z away from the level. Two sums are kept,
    `up = max(0, up + z - k)` and `down = max(0, down - z - k)`. The allowance k is half a spread, or
-   half the least effect where that is more: what is not worth a word does not add up.
+   half the least effect where that is more: what is not worth a word does not add up. A night adds
+   2.5 at most (`cap` less half a spread), so that one or two nights, however bad, are no drift.
 3. A sum above h = 6 whose nights, since the sum left zero, differ from the baseline by the least
    effect is an alarm. The change began with the first of those nights.
 4. Nights that neither sum suspects join the baseline, which is made of the latest 90 of them. It
@@ -37,7 +37,7 @@ class Settings:
     threshold: float = 6.0
     """h: the sum, in spreads, that is an alarm."""
     cap: float = 3.0
-    """What one night counts for at most, in spreads."""
+    """What one night counts for at most, in spreads (where the allowance is `allowance`)."""
     baseline_nights: int = 30
     """Nights until there is a baseline."""
     window_nights: int = 90
