@@ -68,7 +68,12 @@ class Lab:
         return self.folder / "stick"
 
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "LABCTL_LOCKS": str(self.folder / "locks")}
+        # What a bug leaves behind goes to the folder of temporary files: `told` finds it there.
+        return {
+            **os.environ,
+            "LABCTL_LOCKS": str(self.folder / "locks"),
+            "TMPDIR": str(self.folder),
+        }
 
     def rig(self, name: str, path: Path | None = None) -> Path:
         """An inventory of its own, with a rig on the one stick."""
@@ -115,6 +120,13 @@ class Lab:
             said += line
         return said
 
+    def told(self, process: subprocess.Popen[str]) -> str:
+        """All that a command said since, to its end, with the traceback of a bug."""
+        said = ""
+        while line := process.lines.get(timeout=60):  # type: ignore[attr-defined]
+            said += line
+        return "\n".join([said, *(path.read_text() for path in self.folder.glob("labctl-bug-*"))])
+
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """A command that ends, in this process: starting one takes longer than what it does."""
         out, err = io.StringIO(), io.StringIO()
@@ -158,9 +170,8 @@ def test_a_stick_in_use_is_busy_for_every_other_inventory_and_path(lab: Lab) -> 
     own = lab.run("pair", str(first), "ihd-1")
     assert own.returncode == 75
     assert "the rig lab is in use" in own.stderr
-    listed = lab.run(
-        "lease", "list", "--json", "--inventory", str(first.parents[1] / "inventory.yaml")
-    )
+    inventory = ("--inventory", str(first.parents[1] / "inventory.yaml"))
+    listed = lab.run("lease", "list", "--json", *inventory)
     leases = {one["thing"]: one["owners"][0] for one in json.loads(listed.stdout)["data"]}
     assert set(leases) == {
         "rig:lab",
@@ -170,7 +181,7 @@ def test_a_stick_in_use_is_busy_for_every_other_inventory_and_path(lab: Lab) -> 
     assert {owner["pid"] for owner in leases.values()} == {process.pid}
     process.kill()
     process.wait()
-    assert lab.run("lease", "list").stdout == "nothing is leased\n"
+    assert lab.run("lease", "list", *inventory).stdout == "nothing is leased\n"
 
 
 def test_a_run_whose_lease_is_broken_ends_and_the_stick_is_the_next_ones(lab: Lab) -> None:
@@ -184,7 +195,8 @@ def test_a_run_whose_lease_is_broken_ends_and_the_stick_is_the_next_ones(lab: La
     assert lab.run("lease", "break", thing, "--yes").returncode == 0
     # As the end of the run, or of whatever it was just doing with the stick.
     lab.wait_for(process, f"the lease of the radio port:{os.path.realpath(lab.stick)} is lost")
-    assert process.wait(timeout=60) == 69
+    told = lab.told(process)
+    assert process.wait(timeout=60) == 69, told
     lab.bench(lab.rig("second"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from labctl.radio.coordinator import (
 from labctl.radio.ezsp import EzspCoordinator, EzspPort
 from labctl.radio.fence import FencedTransport, put_up_fence
 from labctl.radio.znp import ZnpCoordinator, ZnpPort
+from labctl.secret import Secret
 from labctl.smart_energy.channels import Channel
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.air import Air
@@ -33,6 +35,7 @@ from labctl.virtual.ncp import VirtualEzspNcp
 from labctl.virtual.znp import VirtualZnpNcp
 
 STICK = Eui64("00:00:5e:ef:10:00:00:01")
+DEVICE = Eui64("00:00:5e:ef:10:00:00:02")
 SETTINGS = NetworkSettings((PhySettings(Channel(0, 15), tx_power_dbm=5),))
 ENDPOINTS = (EndpointDescriptor(1, 0x0508, (0x0000,)),)
 THING = Thing(Kind.RADIO, "the-stick")
@@ -177,3 +180,48 @@ def test_a_coordinator_whose_lease_is_broken_says_nothing_more_to_its_stick(
             lease.release()
 
     run(main(), fast=True)
+
+
+@pytest.mark.parametrize(("make", "ncp"), [(ezsp, VirtualEzspNcp), (znp, VirtualZnpNcp)])
+def test_at_whichever_write_the_lease_is_found_lost_the_caller_hears_that_the_stick_is_gone(
+    make: Callable[[str, Callable[[], None]], Coordinator], ncp: Any
+) -> None:
+    """An acknowledgement may be what was not written: the next call finds a port that closes."""
+    unhandled: list[dict[str, Any]] = []
+
+    async def until(last: int | None) -> int:
+        """Writes that were made, the one that was refused included."""
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: unhandled.append(told))
+        stick = ncp(eui64=STICK, rng=random.Random(1), air=Air(rng=random.Random(2)))
+        path = f"socket://127.0.0.1:{await stick.listen()}"
+        writes = 0
+        counting = False
+
+        def fence() -> None:
+            nonlocal writes
+            writes += counting
+            if last is not None and writes >= last:
+                raise LeaseLostError("lost")
+
+        coordinator = make(path, fence)
+        coordinator.listen(Lost())
+        try:
+            await coordinator.start(SETTINGS, ENDPOINTS)
+            counting = True
+            await coordinator.install_link_key(DEVICE, Secret(bytes(range(16))))
+            await coordinator.permit_joining(60)
+            await coordinator.check_alive()
+            await coordinator.erase_link_key(DEVICE)
+        finally:
+            await coordinator.stop()
+            await stick.close()
+        return writes
+
+    of_all = run(until(None), fast=True)
+    assert of_all > 10
+    # ZNP starts its stick over for a key, and writes a hundred times: one in seven is enough.
+    for last in range(1, of_all, 1 if of_all < 40 else 7):
+        # The last few are of its end, which says nothing of what it could not do.
+        with suppress(RigError) if last > of_all - 6 else pytest.raises(RigError):
+            run(until(last), fast=True)
+    assert not unhandled

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import bellows.types as t
-import zigpy.exceptions
-from bellows.exception import ControllerError, EzspError
+from bellows.ash import AshException
 
 from labctl.errors import RigError
 from labctl.radio.coordinator import (
@@ -39,7 +38,7 @@ from labctl.radio.ezsp.key_engine import EzspKeyEngine, built_in_suites
 from labctl.radio.ezsp.link_keys import LinkKeyTable, driver_eui64, network_key
 from labctl.radio.ezsp.messages import ReceivedFrame, Sender, received_frame
 from labctl.radio.ezsp.phys import Phys
-from labctl.radio.ezsp.troubles import gone, start_failed, why_lost
+from labctl.radio.ezsp.troubles import DRIVER_ERRORS, gone, start_failed, why_lost
 from labctl.radio.fence import Fence
 from labctl.secret import Secret
 from labctl.smart_energy.airtime import Limits
@@ -718,13 +717,16 @@ class EzspCoordinator(Coordinator):
         """Around every call of the driver: its errors become a `RigError`.
 
         Once the port is gone bellows stumbles over its own missing transport (AttributeError,
-        RuntimeError); before that such an error would be ours, and is let through.
+        RuntimeError); before that such an error would be ours, and is let through. A line that
+        failed (ASH) is told as such even before the loss of the port is: it may be closing.
         """
         try:
             yield
         except RigError:
             raise
-        except (EzspError, ControllerError, zigpy.exceptions.ZigbeeException) as error:
+        except AshException as error:
+            raise gone(self._lost or why_lost(error), self._port.name) from error
+        except DRIVER_ERRORS as error:
             raise RigError(
                 f"the NCP did not do it: {why_lost(error)}", where=self._port.name
             ) from error

@@ -1,6 +1,6 @@
-"""What bellows 1.2 has wrong of the frames that a sub-GHz hub needs, put right for one connection.
+"""What bellows 1.2 has wrong of a failing line and of the frames of a sub-GHz hub, put right.
 
-bellows itself stays as it is: the table of frames is replaced in the object that speaks to one NCP.
+bellows itself stays as it is: what is replaced is in the objects that speak to one NCP.
 `docs/drivers.md` says what is wrong; a test shows that it still is.
 """
 
@@ -10,7 +10,7 @@ import asyncio
 from typing import Any
 
 import bellows.types as t
-from bellows.ash import DataFrame
+from bellows.ash import AckFrame, DataFrame, NakFrame
 
 _SET_LIMITS, _GET_LIMITS = "setDutyCycleLimitsInStack", "getDutyCycleLimits"
 
@@ -41,6 +41,22 @@ def retrieve_failures(ash: Any) -> None:
         await asyncio.shield(sending)
 
     ash.send_data = send_data
+
+
+def spare_a_closing_port(ash: Any) -> None:
+    """Have what was received not acknowledged once the port is closing.
+
+    bellows acknowledges from inside the port's own callback, and raises there when it cannot: to
+    the event loop that is an error that nobody caught.
+    """
+    write = ash._write_frame
+
+    def write_frame(frame: Any, **around: Any) -> None:
+        closing = ash._transport is None or ash._transport.is_closing()
+        if not (closing and isinstance(frame, AckFrame | NakFrame)):
+            write(frame, **around)
+
+    ash._write_frame = write_frame
 
 
 def put_right(protocol: Any) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import bellows.types as t
 
 from labctl.radio.ezsp.forming import _GLOBAL_LINK_KEY, must_be_ok
-from labctl.radio.ezsp.probe import DRIVER_ERRORS, connection_to, open_connection
-from labctl.radio.ezsp.troubles import start_failed
+from labctl.radio.ezsp.probe import connection_to, open_connection
+from labctl.radio.ezsp.troubles import DRIVER_ERRORS, start_failed
 from labctl.radio.held import Held
 from labctl.radio.probe import NobodyAnswers, closing
 from labctl.radio.sticks import Line

@@ -8,9 +8,7 @@ from typing import Any
 
 import bellows.types as t
 import zigpy.config
-import zigpy.exceptions
-from bellows.ash import NcpFailure
-from bellows.exception import ControllerError, EzspError, InvalidCommandError
+from bellows.exception import InvalidCommandError
 
 from labctl.config.inventory import Driver, FlowControl
 from labctl.errors import RigError
@@ -18,7 +16,7 @@ from labctl.events import Band
 from labctl.radio.ezsp.connection import Connection
 from labctl.radio.ezsp.key_engine import built_in_suites
 from labctl.radio.ezsp.phys import Phys
-from labctl.radio.ezsp.troubles import start_failed
+from labctl.radio.ezsp.troubles import DRIVER_ERRORS, start_failed
 from labctl.radio.ezsp.versions import KNOWN, must_be_known
 from labctl.radio.probe import NobodyAnswers, Probed, closing, is_network
 from labctl.radio.sticks import Line
@@ -33,8 +31,6 @@ _ANSWER_S, _NETWORK_ANSWER_S = 4.0, 9.0
 _FACTS_S = 60.0
 _TABLE_SIZES = (250, 127, 96, 64, 48, 32, 24, 20, 16, 12, 8, 4)
 _SCAN_EXPONENT = 1
-
-DRIVER_ERRORS = (EzspError, ControllerError, NcpFailure, zigpy.exceptions.ZigbeeException)
 
 
 def connection_to(path: str, line: Line) -> Connection:

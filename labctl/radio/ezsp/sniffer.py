@@ -11,14 +11,12 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-import zigpy.exceptions
-from bellows.ash import NcpFailure
-from bellows.exception import ControllerError, EzspError, InvalidCommandError
+from bellows.exception import ControllerError, InvalidCommandError
 
 from labctl.errors import RigError
 from labctl.radio.ezsp.application import SmartEnergyApplication, application_configuration
 from labctl.radio.ezsp.coordinator import EzspPort
-from labctl.radio.ezsp.troubles import gone, start_failed, why_lost
+from labctl.radio.ezsp.troubles import DRIVER_ERRORS, gone, start_failed, why_lost
 from labctl.radio.sniffer import Overheard, Sniffer, SnifferState
 from labctl.smart_energy.channels import Channel
 from labctl.smart_energy.eui64 import Eui64
@@ -29,8 +27,6 @@ _START_S = 30.0
 _CLOSE_S = 5.0
 _LOOK_EVERY_S = 10.0
 """A stick that hears nothing and one that hangs look the same until it is asked something."""
-
-_DRIVER_ERRORS = (EzspError, ControllerError, NcpFailure, zigpy.exceptions.ZigbeeException)
 
 
 class _Application(SmartEnergyApplication):
@@ -170,7 +166,7 @@ class EzspSniffer(Sniffer):
             await app.packet_capture_change_channel(channel.ember_byte)
         except ControllerError as error:
             raise self._refused(channel, app, error) from error
-        except (TimeoutError, OSError, *_DRIVER_ERRORS) as error:
+        except (TimeoutError, OSError, *DRIVER_ERRORS) as error:
             raise gone(why_lost(error), self._port.name) from error
 
     async def stop(self) -> None:
@@ -193,7 +189,7 @@ class EzspSniffer(Sniffer):
             await asyncio.sleep(_LOOK_EVERY_S)
             try:
                 await app._ezsp.nop()
-            except (TimeoutError, OSError, *_DRIVER_ERRORS) as error:
+            except (TimeoutError, OSError, *DRIVER_ERRORS) as error:
                 self._gone(why_lost(error))
                 return
 

@@ -20,6 +20,7 @@ import zigpy_znp.types as t
 from zigpy_znp.api import ZNP
 from zigpy_znp.frames import GeneralFrame
 
+from labctl.errors import RigError
 from labctl.radio.fence import Fence, put_up_fence
 from labctl.radio.troubles import why_lost
 from labctl.radio.znp import mt
@@ -125,7 +126,12 @@ class Connection(ZNP):  # type: ignore[misc]  # the driver has no types
     def _uart(self, port: Any) -> None:
         """The driver has opened the port, or let it go: the one moment between that and a write."""
         if port is not None and self._fence is not None:
-            put_up_fence(port, self._fence)
+            try:
+                put_up_fence(port, self._fence)
+            except RigError:
+                if port._transport is not None:
+                    port._transport.abort()  # the driver does not know of it yet
+                raise
         self._port = port
 
     # -- from the stick ---------------------------------------------------------------------------
