@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from labctl.campaign.subject import Subject
 from labctl.campaign.watch import Watch
 from labctl.clock import MICROSECONDS
 from labctl.config.durations import parse_duration
+from labctl.config.problems import did_you_mean
 from labctl.config.resolved import DeviceUnderTest, LoadedRig
-from labctl.errors import LabctlError
+from labctl.errors import ConfigurationError, LabctlError
 from labctl.events import Band, CaseEnded, CaseOutcome
 
 _TRY_AGAIN = (CaseOutcome.FAIL, CaseOutcome.INFRASTRUCTURE_ERROR)
@@ -34,10 +35,18 @@ class InfrastructureTrouble(Exception):
 
 
 class Script:
-    """A campaign. `loaded` is its rig, `options` say how it is opened."""
+    """A campaign. `loaded` is its rig, `options` say how it is opened.
 
-    def __init__(self, loaded: LoadedRig, options: StageOptions) -> None:
+    `devices` are the names of those that cases are played on; none: all devices under test.
+    """
+
+    def __init__(
+        self, loaded: LoadedRig, options: StageOptions, *, devices: Sequence[str] = ()
+    ) -> None:
         self.loaded = loaded
+        self.devices = tuple(
+            device for device in loaded.devices if not devices or device.name in devices
+        )
         self.stage = Stage(loaded, options)
         limits = {
             case: {name: limit.model_dump() for name, limit in own.items()}
@@ -46,12 +55,52 @@ class Script:
         self.player = Player(self.stage, limits)
         self.trouble: str | None = None
         """Why the rig is out, said once."""
+        self.run_id: int | None = None
+        """The campaign's run in the database, once the rig was open."""
+        self.seed: int | None = None
+        """The seed of a virtual rig, once it was open."""
         self._observation: Observation | None = None
 
-    @property
-    def devices(self) -> tuple[DeviceUnderTest, ...]:
-        """The devices that cases are played on."""
-        return self.loaded.devices
+    def check_names(self, known: Mapping[str, Case]) -> None:
+        """Raise `ConfigurationError` for a case or measurement of the rig file that is not."""
+        settings = self.loaded.rig.campaign
+        named = {
+            "limits": list(settings.limits),
+            "leave_out": list(settings.leave_out),
+            "quarantine": [entry.case for entry in settings.quarantine],
+        }
+        for key, names in named.items():
+            for name in names:
+                if name not in known:
+                    what = f"no case is called {name!r}"
+                    raise self._unknown(f"campaign.{key}", what, name, known)
+        for name, limits in settings.limits.items():
+            measures = [measure.name for measure in known[name].measures]
+            for measure in limits:
+                if measure not in measures:
+                    raise self._unknown(
+                        f"campaign.limits.{name}",
+                        f"{name} does not measure {measure!r}",
+                        measure,
+                        measures,
+                    )
+        names = [device.name for device in self.loaded.devices]
+        entries = [("quarantine", entry.device) for entry in settings.quarantine]
+        for key, device in [*entries, ("reference", settings.reference)]:
+            if device is not None and device not in names:
+                raise self._unknown(
+                    f"campaign.{key}", f"the rig has no device {device!r}", device, names
+                )
+
+    def _unknown(
+        self, where: str, what: str, word: str, known: Iterable[str]
+    ) -> ConfigurationError:
+        known = list(known)
+        return ConfigurationError(
+            what,
+            where=f"{self.loaded.path}: {where}",
+            mend=did_you_mean(word, known) or f"there are {', '.join(known) or 'none'}",
+        )
 
     # -- one test -----------------------------------------------------------------------------
 
@@ -59,25 +108,33 @@ class Script:
         """Play the case that a test is. What pytest is to say of it is raised."""
         case = _with_markers(case_of(item.obj), item)
         device = arguments.get("device") or arguments.get("power")
-        self._must_be_open()
+        self._must_be_open(item, case, device)
         reason = why_not(case, self.loaded, device)
         if reason is not None:
             self.player.not_tried(case, device, CaseOutcome.NOT_APPLICABLE, reason)
-            _tell(item, CaseOutcome.NOT_APPLICABLE, 1)
+            _tell(item, case, device, CaseOutcome.NOT_APPLICABLE, reason)
             pytest.skip(f"not applicable: {reason}")
         ended = self._attempts(item, case, device, arguments)
-        _tell(item, ended.outcome, ended.attempt)
+        _tell(item, case, device, ended.outcome, ended.cause, ended.attempt)
         _raise(ended)
 
-    def _must_be_open(self) -> None:
+    def _must_be_open(
+        self, item: pytest.Function, case: Case, device: DeviceUnderTest | None
+    ) -> None:
         """The rig's trouble is an error once; what comes after it is skipped, for the same."""
         if self.trouble is not None:
-            pytest.skip(f"the rig is out: {self.trouble}")
+            cause = f"the rig is out: {self.trouble}"
+            if self.stage.is_open:
+                self.player.not_tried(case, device, CaseOutcome.SKIPPED, cause)
+            _tell(item, case, device, CaseOutcome.SKIPPED, cause)
+            pytest.skip(cause)
         try:
-            self.stage.session  # noqa: B018 - opens it
+            session = self.stage.session
         except LabctlError as error:
             self.trouble = error.what
+            _tell(item, case, device, CaseOutcome.INFRASTRUCTURE_ERROR, error.what)
             raise InfrastructureTrouble(str(error)) from None
+        self.run_id, self.seed = session.run_id, session.seed
 
     def _attempts(
         self,
@@ -210,8 +267,23 @@ def _with_markers(case: Case, item: pytest.Function) -> Case:
     return dataclasses.replace(case, needs=needs)
 
 
-def _tell(item: pytest.Function, outcome: CaseOutcome, attempts: int) -> None:
-    item.user_properties += [("labctl_outcome", outcome.value), ("labctl_attempts", attempts)]
+def _tell(
+    item: pytest.Function,
+    case: Case,
+    device: DeviceUnderTest | None,
+    outcome: CaseOutcome,
+    cause: str,
+    attempts: int = 1,
+) -> None:
+    """Leave with the test what JUnit files and progress say of it."""
+    item.user_properties += [
+        ("labctl_case", case.name),
+        ("labctl_title", case.title),
+        ("labctl_device", device.name if device else ""),
+        ("labctl_outcome", outcome.value),
+        ("labctl_cause", cause),
+        ("labctl_attempts", attempts),
+    ]
 
 
 def _raise(ended: CaseEnded) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +19,7 @@ from labctl.campaign.hands import Ask
 from labctl.campaign.subject import Subject
 from labctl.campaign.watch import Watch
 from labctl.config.resolved import DeviceUnderTest, LoadedRig
-from labctl.errors import LabctlError
+from labctl.errors import BusyError, LabctlError
 from labctl.events import CampaignStarted
 from labctl.record.verdict import Assessment
 from labctl.rig.hold import hold_rig
@@ -41,6 +41,7 @@ class StageOptions:
     note: str = ""
     selection: str = ""
     wait_s: float = 0.0
+    waiting: Callable[[BusyError], None] | None = None
     ask: Ask | None = None
 
 
@@ -83,7 +84,12 @@ class Stage:
             raise self.broken
         try:
             hold = self._contexts.enter_context(
-                hold_rig(self.loaded, "labctl campaign", wait_s=self.options.wait_s)
+                hold_rig(
+                    self.loaded,
+                    "labctl campaign",
+                    wait_s=self.options.wait_s,
+                    waiting=self.options.waiting,
+                )
             )
             if self.options.fresh and self.loaded.is_virtual:
                 forget_virtual_rig(

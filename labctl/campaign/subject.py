@@ -127,6 +127,7 @@ class Subject:
         if self.session.hub.device_log().get(self.eui64) is not None:
             await self.session.hub.unpair(self.eui64, reason)
         await self.hands.reset()
+        self.session.hub.forget_old_key(self.eui64)
 
     @property
     def joins(self) -> list[JoinStarted]:

@@ -23,6 +23,9 @@ READER_GONE = 141
 
 COMMANDS = {
     "bench": LazyCommand("labctl.cli.bench:bench", "Run a rig: pair, serve, watch, record."),
+    "campaign": LazyCommand(
+        "labctl.cli.campaign:campaign", "Play the acceptance cases on a rig's devices."
+    ),
     "pair": LazyCommand("labctl.cli.pair:pair", "Pair a device with the hub of a rig."),
     "unpair": LazyCommand("labctl.cli.pair:unpair", "Take a device out of the device log."),
     "hub": LazyCommand("labctl.cli.hub:hub", "Hold the hub of a rig; its device log."),

@@ -259,6 +259,12 @@ class DeviceLog:
         """The removed device of that address, while it is remembered."""
         return next((each for each in self._historic if each.eui64 == eui64), None)
 
+    def forget_old_key(self, eui64: str) -> None:
+        """A removed device was reset, and has not the key any more that is kept for it."""
+        if self.historic(eui64) is not None:
+            self._forget_historic(eui64)
+            self.keep()
+
     def _forget_historic(self, eui64: str) -> None:
         kept = [each for each in self._historic if each.eui64 != eui64]
         self._historic.clear()

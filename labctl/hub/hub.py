@@ -397,6 +397,11 @@ class Hub(CoordinatorListener):
         """
         return await self._pairings.unpair(eui64, reason)
 
+    def forget_old_key(self, eui64: Eui64) -> None:
+        """A removed device was reset to its factory state: its next pairing begins with its
+        install code, and not for half a window with the key that it had."""
+        self._log.forget_old_key(eui64)
+
     async def establish_key(self, eui64: Eui64, *, suite: int | None = None) -> None:
         """Begin key establishment with a device; what comes of it is a join. Raises `RigError`."""
         device = self._log.get(eui64)

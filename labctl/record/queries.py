@@ -65,6 +65,11 @@ def find_run(db: sqlite3.Connection, rig_or_run: str | int) -> Run:
     raise UsageError(f"no run and no rig is called {text!r} in this database", mend=mend)
 
 
+def newest_campaign(db: sqlite3.Connection, rig: str) -> Run | None:
+    """The newest campaign's run of a rig; None when there was none."""
+    return next((run for run in runs(db, rig=rig) if run.kind == "campaign"), None)
+
+
 def _fetch_runs(db: sqlite3.Connection, where: str, values: dict[str, object]) -> list[Run]:
     found = fetch.rows(db, Run, f"{_RUNS} {where}", values)
     return [dataclasses.replace(run, reasons=tuple(json.loads(str(run.reasons)))) for run in found]
