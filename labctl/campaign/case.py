@@ -14,6 +14,9 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _NAME: Final = re.compile(r"[A-Z]\d{2,3}")
 _ATTRIBUTE: Final = "__labctl_case__"
 
+READERS: Final = (DeviceKind.CAD, DeviceKind.IHD, DeviceKind.PPMID)
+"""Kinds of devices that read the hub steadily: what they do next is seen within seconds."""
+
 
 class Start(enum.StrEnum):
     """How a device is to be when a case begins."""

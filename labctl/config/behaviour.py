@@ -201,6 +201,20 @@ class Behaviour(Strict):
     """868 MHz: the device does not ask whether it may talk when it comes to the network."""
     ignores_channel_change: bool = False
     """The device stays on its channel when the hub says where it goes, and has to search for it."""
+    forgets_network: bool = False
+    """The device forgets network and keys whenever it loses its power."""
+    never_rejoins: bool = False
+    """The device does not look for its network again, once it has lost it."""
+    ignores_keep_alive: bool = False
+    """The device goes on though nobody answers its keep-alives."""
+    misses_network_key: bool = False
+    """The device does not take another network key."""
+    stays_when_removed: bool = False
+    """The device stays and talks on when the hub removes it."""
+    keeps_tenant_data: bool = False
+    """The device shows on what it knows of the former tenant."""
+    ignores_ota_wait: bool = False
+    """The device asks for the next block of its image at once, though it is told to wait."""
     prefers_wrong_band: bool = False
     """The device joins on the band that it is to prefer least, wherever it hears it."""
     clock_ppm: Annotated[float, Real(-100_000, 100_000)] | None = None

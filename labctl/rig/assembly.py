@@ -208,6 +208,13 @@ def behaviour(entry: BehaviourEntry) -> virtual.Behaviour:
         answers_suspension=entry.answers_suspension,
         never_asks_suspension=entry.never_asks_suspension,
         ignores_channel_change=entry.ignores_channel_change,
+        forgets_network=entry.forgets_network,
+        never_rejoins=entry.never_rejoins,
+        ignores_keep_alive=entry.ignores_keep_alive,
+        misses_network_key=entry.misses_network_key,
+        stays_when_removed=entry.stays_when_removed,
+        keeps_tenant_data=entry.keeps_tenant_data,
+        ignores_ota_wait=entry.ignores_ota_wait,
         prefers_wrong_band=entry.prefers_wrong_band,
         clock_ppm=entry.clock_ppm,
     )

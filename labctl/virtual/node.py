@@ -140,6 +140,8 @@ class Node:
         """Whether the APS layer tries again what the MAC could not deliver; Z-Stack does not."""
         self.ack_wait_s = ACK_WAIT_S  # for an APS acknowledgement, before each repetition
         self.obeys_channel_changes = True  # end devices: go where the coordinator says it goes
+        self.obeys_removal = True  # end devices: leave when told to
+        self.takes_key_updates = True  # end devices: the next network key
         self.parent_heard: Level | None = None
         """End device: how the last frame of the parent arrived."""
         self.counters: dict[str, int] = defaultdict(int)
@@ -471,7 +473,7 @@ class Node:
 
     def told_to_leave(self, rejoin: bool) -> None:
         """The parent or the trust centre wants us gone. With `rejoin` network and keys stay."""
-        if self.state.joined:
+        if self.state.joined and self.obeys_removal:
             self._leave(rejoin=rejoin)
 
     def leave_soon(self, rejoin: bool) -> None:

@@ -78,6 +78,13 @@ KNOBS: dict[str, Any] = {
     "answers_suspension": True,
     "never_asks_suspension": True,
     "ignores_channel_change": True,
+    "forgets_network": True,
+    "never_rejoins": True,
+    "ignores_keep_alive": True,
+    "misses_network_key": True,
+    "stays_when_removed": True,
+    "keeps_tenant_data": True,
+    "ignores_ota_wait": True,
     "prefers_wrong_band": True,
     "clock_ppm": 40,
 }

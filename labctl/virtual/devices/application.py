@@ -77,7 +77,13 @@ class Application:
         profile = KINDS[a.kind]
         self.explorer = Explorer(a.kind, a.port, a.timings, a.screen, a.saw)
         self.person = Person(
-            a.port, a.timings, a.screen, a.saw, profile.has_person, self._in_background
+            a.port,
+            a.timings,
+            a.screen,
+            a.saw,
+            profile.has_person,
+            self._in_background,
+            a.behaviour.keeps_tenant_data,
         )
         self.ota: OtaClient | None = None
         if OTA in profile.extra_clients:
@@ -92,6 +98,7 @@ class Application:
                 a.install,
                 a.slot,
                 a.silence,
+                a.behaviour.ignores_ota_wait,
             )
         self.tunnels: TunnelServer | None = None
         if TUNNELING in profile.extra_servers:

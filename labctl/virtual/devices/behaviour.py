@@ -165,6 +165,20 @@ class Behaviour:
     """Do not ask the hub whether to be silent after coming to the network (868 MHz)."""
     ignores_channel_change: bool = False
     """Stay on the channel when the hub says where it goes; the device then has to search."""
+    forgets_network: bool = False
+    """Forget network and keys whenever the power goes."""
+    never_rejoins: bool = False
+    """Do not look for the network again, once it is lost: the radio is off until power-on."""
+    ignores_keep_alive: bool = False
+    """Go on though nobody answers the keep-alives."""
+    misses_network_key: bool = False
+    """Do not take the next network key; whoever uses it is not understood any more."""
+    stays_when_removed: bool = False
+    """Obey no APS Remove Device and no leave, and talk on."""
+    keeps_tenant_data: bool = False
+    """Keep what is known of the former tenant when told to clear it."""
+    ignores_ota_wait: bool = False
+    """Ask for the next block at once though the server says to wait."""
     prefers_wrong_band: bool = False
     """Join on the band that it is to prefer least, wherever it hears it at all."""
     clock_ppm: float | None = None

@@ -132,6 +132,8 @@ class Client(NodeListener):
             ENDPOINT, sub_ghz=self._has_sub_ghz
         )
         self.node.obeys_channel_changes = not body.behaviour.ignores_channel_change
+        self.node.obeys_removal = not body.behaviour.stays_when_removed
+        self.node.takes_key_updates = not body.behaviour.misses_network_key
         self._compose()
 
     def _compose(self) -> None:
@@ -185,7 +187,9 @@ class Client(NodeListener):
         self._registration = Registration(
             node, self.port, ENDPOINT, t, saw, self._establish, self._profile.binds
         )
-        self._keep_alive = KeepAlive(node, self.port, t, rng, saw, self._silence)
+        self._keep_alive = KeepAlive(
+            node, self.port, t, rng, saw, self._silence, behaviour.ignores_keep_alive
+        )
         self._survey = Survey(node, self.port, t, self.screen, saw, self._profile.binds)
         self._provocation = Provocation(node, self.port, t, saw)
         self._reader = Reader(

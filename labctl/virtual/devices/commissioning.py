@@ -57,6 +57,10 @@ class Commissioning:
         an `authorised` device may come back without the network key (trust centre rejoin): its
         link key is its own by then. Returns too when the network was forgotten in between.
         """
+        if self.behaviour.never_rejoins:
+            self.node.power_off()
+            self.saw.note(What.PROVOKED, "does not look for its network")
+            await asyncio.Event().wait()
         wait = self.timings.rejoin_wait_s
         while is_member(self.node):
             if await self._rejoin_round(authorised):

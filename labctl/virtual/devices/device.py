@@ -115,6 +115,8 @@ class VirtualDevice:
         """
         if self.is_on:
             return
+        if self._body.behaviour.forgets_network:
+            self._flash.erase()
         memory = self._flash.load()
         self._client = Client(self._body, self._node, memory, self._flash, self.observations)
         self.observations.note(What.POWER_ON)

@@ -38,6 +38,8 @@ class KeepAlive:
     rng: random.Random
     saw: Observations
     silence: Silence
+    careless: bool = False
+    """It goes on, however many are not answered."""
 
     async def run(self) -> None:
         """Never returns; raise `NetworkLost` after three failures in a row."""
@@ -62,7 +64,7 @@ class KeepAlive:
                 continue  # it began in between, which is not the trust centre's failure
             failures += 1
             self.saw.note(What.KEEP_ALIVE_FAILED, "" if server else "no server")
-            if failures >= t.keep_alive_failures:
+            if failures >= t.keep_alive_failures and not self.careless:
                 raise NetworkLost("keep-alive")
 
     async def _find(self) -> Peer | None:

@@ -29,6 +29,7 @@ _NOTIFY, _QUERY, _BLOCK, _UPGRADE_END = 0x00, 0x01, 0x03, 0x06
 _ABORT, _INVALID_IMAGE, _WAIT_FOR_DATA, _NO_IMAGE = 0x95, 0x96, 0x97, 0x98
 _FILE_IDENTIFIER = 0x0BEEF11E
 _HEADER = struct.Struct("<IHHHHHIH32sI")
+_HURRY_S = 1.0
 _SLOT = struct.Struct("<HHII")  # manufacturer, image type, version, size
 _WAIT = 0xFFFFFFFF
 
@@ -140,6 +141,8 @@ class OtaClient:
     install: Callable[[int], None]
     slot: ImageSlot
     silence: Silence
+    hurries: bool = False
+    """It does not wait for the next block, whatever the server says."""
     _notified: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -258,6 +261,9 @@ class OtaClient:
         if status == _WAIT_FOR_DATA:
             now, later = cursor.unsigned(4), cursor.unsigned(4)
             wait = later if now == 0 else later - now  # an offset, or a point in time
+            if self.hurries:
+                self.saw.note(What.PROVOKED, f"does not wait {wait} s at {offset}")
+                return _HURRY_S
             self.saw.note(What.OTA, f"waits {wait} s at {offset}")
             return float(max(wait, 0))
         if status != zcl.Status.SUCCESS:

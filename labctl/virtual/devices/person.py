@@ -58,6 +58,8 @@ class Person:
     has_hands: bool
     start: Callable[[Coroutine[Any, Any, None]], None]
     """Have something done in the background, while the device has power."""
+    keeps_tenant_data: bool = False
+    """Nothing is forgotten when the tenant changes."""
     _confirmed: set[int] = field(default_factory=set)
 
     def pushed(self, peer: Peer, cluster_id: int, frame: zcl.Frame) -> None:
@@ -78,7 +80,11 @@ class Person:
         elif cluster_id == DEVICE_MANAGEMENT:
             for name in ("ChangeOfTenancy", "ChangeOfSupplier"):
                 change = self.screen.published(peer, name)
-                if change is not None and clears_consumer_data(change):
+                if change is None or not clears_consumer_data(change):
+                    continue
+                if self.keeps_tenant_data:
+                    self.saw.note(What.PROVOKED, f"keeps what it knows, in spite of {name}")
+                else:
                     del self.screen.told[peer, name]
                     self.screen.clear_consumer_data()
                     self.saw.note(What.CONSUMER_DATA_CLEARED, name)

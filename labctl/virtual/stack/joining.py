@@ -152,7 +152,7 @@ class Joining:
             return
         if self._key is None:
             # On the network already: this is the next key (R22 4.4.3.1), from our trust centre.
-            if nwk_secured and source == state.trust_centre:
+            if nwk_secured and source == state.trust_centre and node.takes_key_updates:
                 state.alternate_network_key = command.key
                 state.alternate_key_sequence = command.sequence
                 node.listener.network_changed()

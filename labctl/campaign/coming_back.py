@@ -1,0 +1,81 @@
+"""A device that was cut off, until it is there again: how long it took, and by what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from labctl.campaign.case import Measure
+from labctl.campaign.findings import Incomplete, NotSeen
+from labctl.campaign.measurements import Measurements
+from labctl.campaign.subject import Subject
+from labctl.clock import MICROSECONDS
+from labctl.events import JoinKind, JoinStepTaken, ReadServed, Step
+
+BACK_WITHIN_S = 15 * 60.0
+"""How long a device may take to come back: it tries again at least so often (SE 1.4a 5.4.1)."""
+QUIET_S = 35 * 60.0
+"""Longer than the slowest steady read of a device lets one wait: gas, every 30 min."""
+
+BACK: tuple[Measure, ...] = (
+    Measure("back_s", "s", most=BACK_WITHIN_S, good_to=300, why="SE 1.4a 5.4.1"),
+    Measure.exactly("second_pairings", 0, why="S3 paragraph 25"),
+)
+"""What coming back is held against. The read that tells of it may itself be due late: the limits
+are for devices that read every 10 s, and a rig whose devices read less often sets its own."""
+
+
+async def steady(device: Subject) -> None:
+    """Wait until the device reads, so that what comes then is what the case did.
+
+    Raises `Incomplete`, since nothing was done to it yet.
+    """
+    try:
+        await device.next_read(within_s=QUIET_S)
+    except NotSeen as unseen:
+        raise Incomplete(f"it was not at work before the case began: {unseen.cause}") from None
+
+
+@dataclass(slots=True)
+class ComingBack:
+    """Looks at a device from `since_us` on: when it reads again, and whether it joined anew."""
+
+    device: Subject
+    since_us: int
+
+    @classmethod
+    def from_now(cls, device: Subject) -> ComingBack:
+        """What was cut off is on again at this instant."""
+        return cls(device, device.session.clock.now_us())
+
+    async def measure(self, measure: Measurements, within_s: float | None = None) -> ReadServed:
+        """Wait for the first read that is served, and take `BACK`. Raises `NotSeen`."""
+        limit_s = measure["back_s"].most or BACK_WITHIN_S
+        try:
+            read = await self.device.next_read(within_s=within_s or limit_s)
+        except NotSeen as unseen:
+            raise NotSeen(unseen.cause + self._tries()) from None
+        measure.take("back_s", (read.at_us - self.since_us) / MICROSECONDS)
+        measure.take("second_pairings", self.second_pairings)
+        return read
+
+    @property
+    def second_pairings(self) -> int:
+        """How often it joined as if for the first time, or asked for a new link key."""
+        joins = [join for join in self.device.joins if join.at_us >= self.since_us]
+        anew = sum(join.kind is JoinKind.JOIN for join in joins)
+        begun = [
+            step
+            for step in self.device.watch.of(
+                self.device.eui64, JoinStepTaken, since_us=self.since_us
+            )
+            if step.step is Step.KEY_INITIATE
+        ]
+        return max(anew, len(begun))
+
+    def _tries(self) -> str:
+        joins = [join for join in self.device.joins if join.at_us >= self.since_us]
+        if not joins:
+            return "; it did not try to come back"
+        ends = [end for end in self.device.join_ends if end.at_us >= self.since_us]
+        last = f", the last {ends[-1].outcome.value}: {ends[-1].cause}" if ends else ""
+        return f"; it tried {len(joins)} times{last}"

@@ -1,0 +1,41 @@
+"""The cases on recovery: what comes back by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from device_fault import DeviceFault
+from faults_recovery import FAULTS
+from playing import play
+
+from labctl.events import CaseEnded, CaseOutcome
+
+
+def measured(ended: CaseEnded) -> dict[str, float | None]:
+    return {each.name: each.value for each in ended.measurements}
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_is_found_by_its_case(tmp_path: Path, fault: DeviceFault) -> None:
+    results = play(
+        tmp_path,
+        cases=[*fault.with_cases, fault.caught_by],
+        devices=[fault.device],
+        behaviour=fault.behaviour,
+        device=fault.device,
+        rig=fault.rig,
+    )
+    ended = results[fault.caught_by, fault.device]
+    assert ended.outcome is CaseOutcome.FAIL, ended.cause
+
+
+@pytest.mark.parametrize("rig", ["virtual", "virtual-868"])
+def test_a_good_device_comes_back_after_a_power_cut(tmp_path: Path, rig: str) -> None:
+    results = play(tmp_path, cases=["R31"], rig=rig)
+    tried = [each for each in results.values() if each.outcome is not CaseOutcome.NOT_APPLICABLE]
+    assert len(tried) == 2  # a gas meter reads nothing
+    for ended in tried:
+        assert ended.outcome is CaseOutcome.PASS, ended.cause
+        assert measured(ended)["second_pairings"] == 0
+        assert 0 < (measured(ended)["back_s"] or 0) < 120
