@@ -21,11 +21,33 @@ class Measurements:
         self._declared = {
             measure.name: _with(measure, limits.get(measure.name, {})) for measure in declared
         }
+        self._own = limits
         self._taken: dict[str, tuple[float, str]] = {}
 
     def __getitem__(self, name: str) -> Measure:
         """A measurement as it is declared, with the limits that hold. Raises `KeyError`."""
         return self._declared[name]
+
+    def expect(
+        self,
+        name: str,
+        *,
+        least: float | None = None,
+        most: float | None = None,
+        good_from: float | None = None,
+        good_to: float | None = None,
+    ) -> None:
+        """Limits that follow from what the rig file says of the device, in place of the declared.
+
+        It is said before the measurement is taken; `limits` of the rig file still come first.
+        Raises `RuntimeError` when it was taken already, `KeyError` for one that was not declared.
+        """
+        if name in self._taken:
+            raise RuntimeError(f"{name!r} was measured before it was said what is right")
+        expected = dataclasses.replace(
+            self._declared[name], least=least, most=most, good_from=good_from, good_to=good_to
+        )
+        self._declared[name] = _with(expected, self._own.get(name, {}))
 
     def take(self, name: str, value: float, text: str = "") -> None:
         """Note a measurement; a second one of the same name replaces the first.

@@ -1,0 +1,1 @@
+"""Data: what devices read, how often, and what they make of it."""

@@ -1,0 +1,32 @@
+"""Faults that the cases on data find."""
+
+from __future__ import annotations
+
+from device_fault import DeviceFault
+
+FAULTS = (
+    DeviceFault(
+        name="reads-electricity-too-often",
+        says="it reads electricity every 2 s",
+        caught_by="D19",
+        behaviour={"read_periods": {"electricity": "2s"}},
+    ),
+    DeviceFault(
+        name="reads-electricity-too-seldom",
+        says="it reads electricity every 20 s",
+        caught_by="D19",
+        behaviour={"read_periods": {"electricity": "20s"}},
+    ),
+    DeviceFault(
+        name="stops-reading",
+        says="it falls silent for good after half an hour",
+        caught_by="D19",
+        behaviour={"silent_after": "30min"},
+    ),
+    DeviceFault(
+        name="asks-twice",
+        says="it sends each of its reads twice",
+        caught_by="D19",
+        behaviour={"reads_per_slot": 2},
+    ),
+)
