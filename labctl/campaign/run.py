@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
-import io
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,17 +67,16 @@ def run_campaign(
         str(CASES),
         *(str(path.resolve()) for path in also),
         *("-c", os.devnull, "--rootdir", str(CASES), "--import-mode=importlib"),
-        *("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:terminal", "-p", "no:timeout"),
+        *("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:terminal", "-p", "no:timeout", "-s"),
         *([] if _is_registered() else ["-p", plugin.__name__]),
     ]
-    # pytest speaks for itself only where it cannot begin; labctl says the rest.
-    said = io.StringIO()
-    with contextlib.redirect_stderr(said):
+    # Standard output is for the result: what cases and pytest print goes where messages go.
+    with contextlib.redirect_stdout(sys.stderr):
         code = pytest.main(arguments, plugins=[control])
     if control.refused is not None:
         raise control.refused
     if code == pytest.ExitCode.USAGE_ERROR:
-        raise UsageError(f"pytest would not begin: {said.getvalue().strip()}")
+        raise UsageError("pytest would not begin, as it says above")
     return CampaignResult(
         run_id=script.run_id,
         seed=script.seed,
