@@ -31,6 +31,7 @@ from labctl.hub.key_establishment import KeyEstablishments
 from labctl.hub.keys import Keys
 from labctl.hub.network_key import NetworkKeyUpdate
 from labctl.hub.pairings import Pairings
+from labctl.hub.provocation import Provocation
 from labctl.hub.publisher import Publisher
 from labctl.hub.radio_loss import RadioLosses
 from labctl.hub.reads import ReadBook
@@ -408,6 +409,14 @@ class Hub(CoordinatorListener):
         if device is None:
             raise RigError(f"{eui64} is not in the device log", mend="pair it first")
         await self._key_establishments.initiate(device, suite=suite)
+
+    def provoke(self, eui64: Eui64, what: Provocation | None) -> None:
+        """Do something wrong on purpose in the device's next key establishment, once.
+
+        None takes it back. Raises `RigError` before `start`.
+        """
+        self.bearers  # noqa: B018 - raises when there are none
+        self._key_establishments.provoke(eui64, what)
 
     async def read_device(
         self,

@@ -25,6 +25,7 @@ from labctl.hub.key_failures import Failures
 from labctl.hub.key_session import CLUSTER_ID, SOURCE_ENDPOINT, Route, Session, octets
 from labctl.hub.keys import Keys
 from labctl.hub.practices import Practices
+from labctl.hub.provocation import IN_DOUBT_S, Provocation, Provocations
 from labctl.hub.reporter import Reporter
 from labctl.hub.settings import Patience
 from labctl.hub.trust_centre import TrustCentre
@@ -94,6 +95,7 @@ class KeyEstablishments:
         self._treated = treated
         self._practices = practices
         self._failures = Failures(patience)
+        self._provocations = Provocations(reporter)
         self._sessions: dict[Device, Session] = {}
         self._sequence = 0
 
@@ -106,6 +108,8 @@ class KeyEstablishments:
         session = self._sessions.get(device)
         if session is not None and (session.confirming or session.concluded):
             session.proven = True
+            if session.in_doubt is not None:
+                self._enqueue(device, lambda: self._settle_doubt(device, session))
         if device.key is KeyState.UNPROVEN:
             self._keys.confirm(device)
             self._trust_centre.proven(device)
@@ -140,6 +144,10 @@ class KeyEstablishments:
                 session.prevent()
                 self._chores.run(self._end(session))
 
+    def provoke(self, device: Eui64, what: Provocation | None) -> None:
+        """Spoil the next attempt with that device, once; None takes it back."""
+        self._provocations.want(device, what)
+
     # -- the hub begins ---------------------------------------------------------------------------
 
     async def initiate(self, device: Device, *, suite: int | None = None) -> None:
@@ -171,6 +179,7 @@ class KeyEstablishments:
         self._sequence = (self._sequence + 1) % 256
         route = Route(device.nwk, device.endpoint or 1, SOURCE_ENDPOINT)
         session = self._sessions[device] = Session(machine, arithmetic, route, self._sequence)
+        session.provoked = self._provocations.attempt(device.eui64, Role.INITIATOR)
 
         async def work() -> None:
             if self._sessions.get(device) is session:
@@ -199,6 +208,9 @@ class KeyEstablishments:
             await self._turn_away(device, packet, frame, cause, TerminateStatus.BAD_MESSAGE)
             return
         begins = frame.command_id == CommandId.INITIATE and not frame.from_server
+        if begins and session is not None and session.in_doubt is not None:
+            again = "the device began anew, without a word on the wrong confirmation"
+            await self._doubted(device, session, session.machine.lost(again))
         if begins and (session is None or ours or not session.repeats(frame)):
             session = await self._begin(device, packet, frame)
         elif session is None:
@@ -208,12 +220,24 @@ class KeyEstablishments:
         if frame.command_id == CommandId.TERMINATE and session.concluded:
             await self._withdraw(device, session, packet, frame)
             return
+        if frame.command_id == CommandId.TERMINATE and session.in_doubt is not None:
+            await self._doubted(device, session, session.machine.receive(*_said(frame)))
+            return
         if not ours:
             session.route, session.sequence = Route.back(packet), frame.sequence
         session.turn += 1
         if not session.machine.is_over:
             session.prevent()
-        await self._step(device, session, packet, frame)
+        late_s = session.provoked.put_off_s(frame.command_id) if session.provoked else 0.0
+        if not late_s or session.machine.is_over:
+            await self._step(device, session, packet, frame)
+            return
+
+        async def late() -> None:
+            if self._sessions.get(device) is session and not session.machine.is_over:
+                await self._step(device, session, packet, frame)
+
+        session.prevent = self._chores.later(late_s, lambda: self._enqueue(device, late))
 
     async def _step(self, device: Device, session: Session, packet: Incoming, frame: Frame) -> None:
         machine = session.machine
@@ -257,6 +281,7 @@ class KeyEstablishments:
         machine = self._machine(device, Role.RESPONDER, arithmetic.engine)
         route = Route.back(packet)
         session = Session(machine, arithmetic, route, frame.sequence, frame.payload)
+        session.provoked = self._provocations.attempt(device.eui64, Role.RESPONDER)
         self._sessions[device] = session
         return session
 
@@ -363,6 +388,10 @@ class KeyEstablishments:
             else:
                 await self._send_step(session, action)
         if established is not None:
+            provoked = session.provoked
+            if provoked is not None and provoked.leaves_doubt and not session.proven:
+                self._doubt(device, session, established)
+                return
             await self._conclude(device, session, established)
             return
         deadline_s, turn = session.machine.deadline_s, session.turn
@@ -398,6 +427,8 @@ class KeyEstablishments:
         session.concluded = True
         await self._end(session)
         self._failures.succeeded(device)
+        if session.provoked is not None:
+            self._provocations.ended(session.provoked, None, suite=established.suite)
         self._reporter.emit(
             DeviceSeen(
                 at_us=self._reporter.now_us(),
@@ -440,12 +471,51 @@ class KeyEstablishments:
         if end.status is None and session.undelivered and session.undelivered not in cause:
             cause += f"; our message before that was not delivered: {session.undelivered}"
         await self._end(session)
+        provoked = session.provoked
+        if provoked is not None:
+            suite, undelivered = session.machine.suite, session.undelivered
+            self._provocations.ended(provoked, end, suite=suite, undelivered=undelivered)
+        if provoked is not None and provoked.spoiled:
+            cause = provoked.cause(cause)
+        else:
+            self._count_failure(device)
         self._trust_centre.establishment_failed(device, session.machine.step, cause)
-        self._count_failure(device)
         # Kept for a while, so that latecomers of it are told that it is over.
         session.prevent = self._chores.later(
             self._patience.repeat_s, lambda: self._drop(device, session)
         )
+
+    # -- after a wrong confirmation of ours, sent on purpose --------------------------------------
+
+    def _doubt(self, device: Device, session: Session, established: Established) -> None:
+        """The device now says no, or it uses the key, or it is silent."""
+        session.in_doubt = established
+        silent = "the device neither refused the wrong confirmation nor used the key"
+        session.prevent = self._chores.later(
+            IN_DOUBT_S,
+            lambda: self._enqueue(
+                device, lambda: self._doubted(device, session, session.machine.lost(silent))
+            ),
+        )
+
+    async def _doubted(self, device: Device, session: Session, end: list[Action]) -> None:
+        """It did not take the key: what was before it holds."""
+        if self._sessions.get(device) is not session or session.in_doubt is None:
+            return
+        session.prevent()
+        session.in_doubt, session.confirming = None, False
+        try:
+            await self._keys.roll_back(device)
+        except RigError as error:
+            self._reporter.note("key-not-erased", Severity.ERROR, device.eui64, cause=error.what)
+        await self._carry_out(device, session, end)
+
+    async def _settle_doubt(self, device: Device, session: Session) -> None:
+        """It used the key, so it took it."""
+        established, session.in_doubt = session.in_doubt, None
+        if self._sessions.get(device) is session and established is not None:
+            session.prevent()
+            await self._conclude(device, session, established)
 
     def _count_failure(self, device: Device) -> None:
         now_us = self._reporter.now_us()
@@ -461,6 +531,8 @@ class KeyEstablishments:
 
     async def _send_step(self, session: Session, action: Send) -> None:
         session.undelivered = ""
+        if session.provoked is not None:
+            action = self._provocations.outgoing(session.provoked, action)
         try:
             await self._coordinator.send(session.outgoing(action))
         except DeliveryError as error:
@@ -490,6 +562,10 @@ class KeyEstablishments:
             command_id=frame.command_id,
             status=status,
         )
+
+
+def _said(frame: Frame) -> tuple[int, bytes]:
+    return frame.command_id, frame.payload
 
 
 def _is_confirmation(action: Action) -> bool:

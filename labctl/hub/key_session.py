@@ -9,10 +9,11 @@ from labctl.hub import frames as zcl
 from labctl.hub.chores import nothing
 from labctl.hub.frames import Frame
 from labctl.hub.key_engine import Arithmetic
+from labctl.hub.provocation import Provoked
 from labctl.hub.vault import KeyState
 from labctl.radio.coordinator import Incoming, Outgoing
 from labctl.secret import Secret
-from labctl.smart_energy.cbke import KeyEstablishment, Role, Send, State
+from labctl.smart_energy.cbke import Established, KeyEstablishment, Role, Send, State
 from labctl.smart_energy.clusters import KeyEstablishment as Cluster
 
 CLUSTER_ID = int(Cluster.cluster_id)
@@ -53,7 +54,8 @@ class Session:
     `undelivered` is why our latest message did not arrive. While `confirming`, the new key is in
     the NCP and the confirmation under way, and `before` was in force before; once `concluded`, it
     arrived. `proven` says that the
-    device used the key.
+    device used the key. `provoked`: the hub spoils it on purpose, and is `in_doubt` while the
+    device's answer to a wrong confirmation is still to come.
     """
 
     machine: KeyEstablishment
@@ -68,6 +70,8 @@ class Session:
     concluded: bool = False
     before: tuple[Secret | None, KeyState] = (None, KeyState.NONE)
     proven: bool = False
+    provoked: Provoked | None = None
+    in_doubt: Established | None = None
 
     @property
     def is_ours(self) -> bool:
