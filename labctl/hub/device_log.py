@@ -156,12 +156,14 @@ class DeviceLog:
 
     def keep(self) -> None:
         """Write the log down as it is. Raises `ConfigurationError`."""
-        self._vault.save(
-            replace(
-                self._frame,
-                devices=tuple(_kept(device) for device in self if device.listed),
-                historic=tuple(self._historic),
-            )
+        self._vault.save(self.as_kept())
+
+    def as_kept(self) -> KeptLog:
+        """The whole log as it is written down: to be compared with itself at another time."""
+        return replace(
+            self._frame,
+            devices=tuple(_kept(device) for device in self if device.listed),
+            historic=tuple(self._historic),
         )
 
     def belongs_to(

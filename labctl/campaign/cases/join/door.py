@@ -1,0 +1,67 @@
+"""What the cases on joining do to the hub's door, and how they look at it from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from labctl.events import DeviceKind
+from labctl.hub.settings import LoggedDevice
+from labctl.hub.vault import KeptLog
+from labctl.radio.coordinator import Coordinator
+from labctl.rig.session import RigSession
+from labctl.secret import Secret
+from labctl.smart_energy.eui64 import Eui64
+from labctl.smart_energy.install_code import InstallCode
+
+
+@dataclass(frozen=True, slots=True)
+class WholeLog:
+    """The device log with its historic part, and the keys in the radio. Compares by value."""
+
+    log: KeptLog
+    keys: Mapping[Eui64, Secret]
+
+    def differences(self, other: WholeLog) -> list[str]:
+        """What is not the same, an address and a word for each; no key is in it."""
+        own = {device.eui64: device for device in self.log.devices}
+        others = {device.eui64: device for device in other.log.devices}
+        found = [f"{each} entry" for each in own.keys() | others.keys()
+                 if own.get(each) != others.get(each)]  # fmt: skip
+        found += [f"{each} key" for each in self.keys.keys() | other.keys.keys()
+                  if self.keys.get(each) != other.keys.get(each)]  # fmt: skip
+        if self.log.historic != other.log.historic:
+            found.append("historic devices")
+        return sorted(found)
+
+
+def radio_of(session: RigSession) -> Coordinator:
+    """The hub's coordinator."""
+    assert session.radio is not None  # an open rig has one
+    return session.radio
+
+
+async def whole_log(session: RigSession) -> WholeLog:
+    """The log as it is now. Raises `RigError`."""
+    return WholeLog(session.hub.device_log().as_kept(), await radio_of(session).link_keys())
+
+
+def another_code(code: InstallCode) -> InstallCode:
+    """An install code of the same length that is not `code`, with its right CRC."""
+    octets = code.code.reveal()
+    return InstallCode.from_octets_without_crc(bytes([octets[0] ^ 0x55]) + octets[1:])
+
+
+def placeholder(number: int) -> LoggedDevice:
+    """A device that does not exist, to be put into the log. `number` is 0 to 255.
+
+    Its address is of the range for documentation, and nobody has its key.
+    """
+    eui64 = Eui64(f"00:00:5e:ef:10:00:ff:{number:02x}")
+    code = InstallCode.from_octets_without_crc(eui64.big_endian * 2)
+    return LoggedDevice(
+        eui64=eui64,
+        name=f"placeholder-{number}",
+        kind=DeviceKind.OTHER,
+        link_key=code.link_key(),
+    )
