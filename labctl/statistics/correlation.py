@@ -42,6 +42,14 @@ class LagOne:
         self._squares += value * value
         self._last = value
 
+    def upper(self, deviations: float = 2.33) -> float:
+        """What the correlation may well be: so many of its standard errors above the estimate."""
+        if self.count < 5:
+            return _NEARLY_ONE
+        value = self.value()
+        error = math.sqrt((1 - value * value) / self.count)
+        return min(value + deviations * error, _NEARLY_ONE)
+
     def value(self) -> float:
         """From 0 to 0.995. A series without variation, or of fewer than 5 values, has 0.
 

@@ -155,7 +155,7 @@ def fixed_plan(limit: float = 0.10, allowed_lost: int = 2, confidence: float = 0
 @functools.cache
 def sequential_plan(
     limit: float = 0.10,
-    good: float = 0.015,
+    good: float = 0.01,
     wrong_pass: float = 0.05,
     wrong_fail: float = 0.04,
     losses: int = 4,

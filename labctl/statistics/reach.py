@@ -64,7 +64,7 @@ class Rules:
     """The delivery criterion: losses below this share (0 to 1)."""
     confidence: float = 0.95
     """One-sided for what is decided, two-sided for what is shown."""
-    good_loss: float = 0.015
+    good_loss: float = 0.01
     """A share of losses that ought to pass: the other end of the sequential plan."""
     wrong_fail: float = 0.04
     """How often a link that loses `good_loss` may miss, by the sequential plan."""
@@ -82,9 +82,13 @@ class Rules:
     which at the limit itself is wrong every other time."""
     lower_db: float = 6.0
     """Commercial devices transmit less: would it pass with so much less power?"""
-    frozen_fade_db: float = 15.0
-    """A level so far above a threshold passes it even if all probes met one single fade: from the
-    95th to the 10th percentile of Rayleigh fading it is 14.5 dB."""
+    correlation_counts: bool = True
+    """Probes that are alike count for fewer. Without, each is taken for independent."""
+    frozen_fade_db: float = 14.5
+    """From the 95th to the 10th percentile of Rayleigh fading. Even if all probes met one single
+    fade, levels so far above a threshold show that 90 % of packets are above it; n independent
+    fades need 10·log10(n) dB less. So probes that are alike are enough where they are clear of
+    the threshold by so much."""
     asymmetry_db: float = 6.0
     """A larger difference between the two directions' medians is a finding."""
 
@@ -94,6 +98,10 @@ class Rules:
         if self.least_probes < 1 or self.most_probes < self.least_probes:
             raise ValueError("the most probes are not fewer than the least, and these at least one")
         self.probe_plan()
+
+    def clearance_db(self, effective_probes: float) -> float:
+        """How far above a threshold all levels must be, for correlation not to matter."""
+        return max(0.0, self.frozen_fade_db - 10 * math.log10(effective_probes))
 
     def probe_plan(self) -> Plan:
         """The plan that decides, for independent probes."""
@@ -153,10 +161,12 @@ class Direction:
 class _Question:
     """Are less than the limit of the probes short of one margin? The first answer stays."""
 
-    __slots__ = ("at", "decision", "effect", "short", "threshold")
+    __slots__ = ("at", "clear_from", "decision", "effect", "short", "threshold")
 
-    def __init__(self, threshold_dbm: float) -> None:
+    def __init__(self, threshold_dbm: float, clear_from_dbm: float | None = None) -> None:
         self.threshold = threshold_dbm
+        # What was lost to the level alone was below the sensitivity.
+        self.clear_from = threshold_dbm if clear_from_dbm is None else clear_from_dbm
         self.short = 0
         self.decision = Decision.OPEN
         self.effect = 1.0
@@ -166,11 +176,10 @@ class _Question:
         if level is None or level < self.threshold:
             self.short += 1
 
-    def ask(self, plan: Plan, probes: int, lowest: float, effect: float, rules: Rules) -> None:
+    def ask(self, plan: Plan, probes: int, effect: float) -> None:
         if self.decision is not Decision.OPEN:
             return
-        clear = lowest >= self.threshold + rules.frozen_fade_db
-        self.effect = 1.0 if clear else effect
+        self.effect = effect
         self.decision = plan.decide(probes, self.short, self.effect)
         if self.decision is not Decision.OPEN:
             self.at = probes
@@ -193,14 +202,13 @@ class DirectionProbes:
         self._lowest = math.inf
         self._lag = LagOne()
         at, lower = sensitivity_dbm, self.rules.lower_db
-        self._delivered = _Question(-math.inf)
+        self._delivered = _Question(-math.inf, at)
         self._some = _Question(at + self.rules.fail_margin_db)
         self._full = _Question(at + self.rules.pass_margin_db)
         self._lower = _Question(at + self.rules.pass_margin_db + lower)
 
     def add(self, level: int | None) -> None:
         """The next probe: its level in dBm, or None for one that was lost."""
-        rules = self.rules
         self._probes += 1
         if level is None:
             self._lost += 1
@@ -210,32 +218,39 @@ class DirectionProbes:
             self._lowest = min(self._lowest, level)
         # A lost probe goes into the correlation as the level at which half of them are lost.
         self._lag.add(self.sensitivity_dbm - 3 if level is None else level)
-        effect = design_effect(self._lag.value(), rules.loss_limit)
+        effect, clearance = self._effect(), self._clearance()
         for question in (self._delivered, self._some, self._full, self._lower):
             question.add(level)
-            question.ask(self._plan, self._probes, self._lowest, effect, rules)
+            clear = self._lowest >= question.clear_from + clearance
+            question.ask(self._plan, self._probes, 1.0 if clear else effect)
+
+    @property
+    def settled(self) -> bool:
+        """More probes would change nothing."""
+        return self._probes >= self.rules.most_probes or self._verdict()[1] is not None
+
+    @property
+    def failed(self) -> bool:
+        """It failed: the other direction need not be measured to the end."""
+        return self._verdict()[0] is Reach.FAIL
 
     def result(self) -> Direction:
         """What can be said now."""
         rules = self.rules
         levels = Levels(dict(self._counts), self._lost)
         lost = self._lost / self._probes if self._probes else 0.0
-        clear = self._lowest >= self.sensitivity_dbm + rules.frozen_fade_db
-        effect = 1.0 if clear else self._effect_on_ratio(lost)
-        p10 = levels.percentile(10)
-        margin = None if p10 is None else p10 - self.sensitivity_dbm
-        verdict, at = self._verdict(margin)
-        exhausted = self._probes >= rules.most_probes
-        settled = at is not None or exhausted
+        effect = self._effect_on_ratio(lost)
+        verdict, at = self._verdict()
+        settled = self.settled
         return Direction(
             verdict=verdict,
             levels=levels,
             delivery=self._delivered.decision,
             interval=wilson(levels.delivered / effect, self._probes / effect, rules.confidence),
             design_effect=effect,
-            p10_margin_db=margin,
+            p10_margin_db=self._margin(),
             margin_at_least_db=self._shown(levels),
-            passes_lower=self._passes_lower(margin),
+            passes_lower=self._passes_lower(),
             settled=settled,
             still_needed=0 if settled else self._needed(),
             decided_at=at,
@@ -243,14 +258,18 @@ class DirectionProbes:
 
     def _effect_on_ratio(self, lost: float) -> float:
         """By how much correlation widens the interval of the delivery ratio."""
+        if not self.rules.correlation_counts or not self._probes:
+            return 1.0
         correlation = self._lag.value()
+        if self._lowest >= self.sensitivity_dbm + self._clearance():
+            return 1.0
         if lost > _MANY_LOST:
             # The series is mostly "lost or not" by now: its correlation is that of the losses
             # themselves, and of those the design effect of a mean holds.
             return (1 + correlation) / (1 - correlation)
         return design_effect(correlation, lost)
 
-    def _verdict(self, margin: float | None) -> tuple[Reach, int | None]:
+    def _verdict(self) -> tuple[Reach, int | None]:
         """The verdict, and after how many probes it was certain."""
         rules, delivered, some, full = self.rules, self._delivered, self._some, self._full
         if delivered.decision is Decision.MISSED:
@@ -258,7 +277,7 @@ class DirectionProbes:
         if not rules.margin_shown:
             if delivered.decision is Decision.OPEN:
                 return Reach.INCOMPLETE, None
-            return self._by_estimate(margin), delivered.at
+            return self._by_estimate(), delivered.at
         if some.decision is Decision.MISSED:
             return Reach.FAIL, some.at
         if full.decision is Decision.MET:
@@ -270,19 +289,24 @@ class DirectionProbes:
                 return Reach.MARGINAL, None
         return Reach.INCOMPLETE, None
 
-    def _by_estimate(self, margin: float | None, less: float = 0.0) -> Reach:
+    def _by_estimate(self, less: float = 0.0) -> Reach:
+        margin = self._margin()
         if margin is None or margin - less < self.rules.fail_margin_db:
             return Reach.FAIL
         return Reach.PASS if margin - less >= self.rules.pass_margin_db else Reach.MARGINAL
 
-    def _passes_lower(self, margin: float | None) -> Answer:
-        verdict, _ = self._verdict(margin)
+    def _margin(self) -> float | None:
+        p10 = Levels(self._counts, self._lost).percentile(10)
+        return None if p10 is None else p10 - self.sensitivity_dbm
+
+    def _passes_lower(self) -> Answer:
+        verdict, _ = self._verdict()
         if verdict is Reach.INCOMPLETE:
             return Answer.OPEN
         if verdict is not Reach.PASS:
             return Answer.NO
         if not self.rules.margin_shown:
-            passes = self._by_estimate(margin, self.rules.lower_db) is Reach.PASS
+            passes = self._by_estimate(self.rules.lower_db) is Reach.PASS
             return Answer.YES if passes else Answer.NO
         return {
             Decision.MET: Answer.YES,
@@ -290,16 +314,26 @@ class DirectionProbes:
             Decision.OPEN: Answer.OPEN,
         }[self._lower.decision]
 
+    def _effect(self) -> float:
+        """By how much correlation lengthens the plan."""
+        if not self.rules.correlation_counts:
+            return 1.0
+        return design_effect(self._lag.value(), self.rules.loss_limit)
+
+    def _clearance(self) -> float:
+        """With as few independent fades as these probes may well have met."""
+        effect = design_effect(self._lag.upper(), self.rules.loss_limit)
+        return self.rules.clearance_db(self._probes / effect)
+
     def _shown(self, levels: Levels) -> float | None:
-        effect = design_effect(self._lag.value(), self.rules.loss_limit)
-        best: int | None = None
-        # Independent worth only where even a frozen fade clears the threshold.
+        effect = self._effect()
+        best: float | None = None
         allowed = self._plan.allowed(self._probes, effect)
         if allowed is not None:
             best = levels.ranked(allowed + 1)
         if self._plan.allowed(self._probes) is not None and math.isfinite(self._lowest):
-            frozen = int(self._lowest - self.rules.frozen_fade_db)
-            best = frozen if best is None else max(best, frozen)
+            clear = math.floor(self._lowest - self._clearance())
+            best = clear if best is None else max(best, clear)
         return None if best is None else best - self.sensitivity_dbm
 
     def _needed(self) -> int:
