@@ -9,7 +9,7 @@ FUZZ_RUNS ?= 1000000
 FUZZ_SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test lint types pytest benchmark campaign-pairings campaign-sixteen campaign-flood campaign-faults campaign-leases fuzz fuzz-short clean
+.PHONY: help bench test lint types pytest benchmark campaign-pairings campaign-sixteen campaign-flood campaign-faults campaign-leases campaign-history fuzz fuzz-short clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -63,6 +63,9 @@ campaign-flood: $(DEV)  ## what 200 requests a second from one CAD cost the othe
 
 campaign-leases: $(DEV)  ## two users fight over three rigs, 10,000 rounds, killed and stopped at random
 	@$(BIN)/python campaigns/leases.py
+
+campaign-history: $(DEV)  ## a year of 200 streams of nights: false alarms, and nights until a rise is found
+	@$(BIN)/python campaigns/history.py
 
 $(FUZZ): $(DEV) requirements/fuzz.txt
 	@echo "installing atheris ..."

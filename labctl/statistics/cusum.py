@@ -7,6 +7,9 @@ from labctl.statistics.changes import Cause, Change, measure_change
 from labctl.statistics.drift import DEFAULT, Drift, Judged, Restart, Segment, Settings, State
 from labctl.statistics.streams import DAY_US, Night, Point, Stream, in_unit, on_scale
 
+CERTAIN = 1e-4
+"""The p-value at which a change stands out of some hundred streams."""
+
 
 def judge(stream: Stream, settings: Settings = DEFAULT) -> Drift:
     """Walk through a stream and say where it stands after its last night."""
@@ -154,7 +157,7 @@ class Walk:
             self.up = self.down = 0.0
             self.up_nights = self.down_nights = 0
             self._join(calm)
-        elif len(self.suspects) >= self.settings.baseline_nights:
+        elif self._settled():
             settled, first = self.suspects, self.suspects[0]
             self.count -= len(settled)
             self._close(point)
@@ -162,6 +165,14 @@ class Walk:
             self.count = len(settled)
             self.before = None
             self._join(settled)
+
+    def _settled(self) -> bool:
+        """Is the changed level one that the stream keeps, and is that known well enough?"""
+        nights = len(self.suspects)
+        if not self.settings.baseline_nights <= nights < 2 * self.settings.baseline_nights:
+            return nights >= self.settings.baseline_nights
+        # A change that is still doubtful among hundreds of streams is given time to become certain.
+        return self._changed(self.suspects, found_us=self.found_us).p <= CERTAIN
 
     # -- the baseline -----------------------------------------------------------------------------
 

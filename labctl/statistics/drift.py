@@ -13,8 +13,9 @@ How a stream is walked through, night by night:
 4. Nights that neither sum suspects join the baseline, which is made of the latest 90 of them. It
    follows the seasons and cannot be eaten by a drift, since a drift's nights are suspected.
 5. An alarm stands until the stream has gone back (a sum in the other direction, from the changed
-   level, says so: then the old baseline goes on) or until 30 nights have passed since it began:
-   then the new level is what the stream is like, and those nights are its new baseline.
+   level, says so: then the old baseline goes on) or until 30 nights have passed since it began and
+   it is certain, 60 at most: then the new level is what the stream is like, and those nights are
+   its new baseline.
 6. A new version of anything (`Night.version`), or a gap of 45 days, starts a new baseline. The
    first nights of a new version are compared with the old baseline meanwhile.
 """
