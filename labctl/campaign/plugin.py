@@ -147,10 +147,12 @@ def pytest_runtest_makereport(
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Close the rig and say what the campaign came to."""
+    """Close the rig; the exit code is the verdict's, as of every labctl command."""
     script = session.config.stash.get(SCRIPT, None)
     if script is not None:
         script.close()
+        if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            session.exitstatus = script.exit_code or session.exitstatus
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -24,6 +24,7 @@ from labctl.config.problems import did_you_mean
 from labctl.config.resolved import DeviceUnderTest, LoadedRig
 from labctl.errors import ConfigurationError, LabctlError
 from labctl.events import Band, CaseEnded, CaseOutcome
+from labctl.record.verdict import exit_code_of
 
 _TRY_AGAIN = (CaseOutcome.FAIL, CaseOutcome.INFRASTRUCTURE_ERROR)
 
@@ -215,6 +216,14 @@ class Script:
             self.stage.close()
         except LabctlError as error:
             self.trouble = error.what
+
+    @property
+    def exit_code(self) -> int:
+        """What the process is to end with; 0 when the rig was not needed."""
+        if self.stage.broken is not None:
+            return int(self.stage.broken.exit_code)
+        assessment = self.stage.assessment
+        return 0 if assessment is None else int(exit_code_of(assessment.verdict))
 
     def summarise(self, write: Callable[[str], None]) -> None:
         """Say what the campaign came to."""

@@ -12,10 +12,10 @@ from playing import rig_in
 
 from labctl.cli.main import main
 
-OWN = '''
+OWN = """
 import pytest
 from labctl.campaign.case import Measure, Start, case
-'''
+"""
 
 
 class Lab:
