@@ -67,6 +67,10 @@ campaign-leases: $(DEV)  ## two users fight over three rigs, 10,000 rounds, kill
 campaign-history: $(DEV)  ## a year of 200 streams of nights: false alarms, and nights until a rise is found
 	@$(BIN)/python campaigns/history.py
 
+.PHONY: campaign-survey-plans
+campaign-survey-plans: $(DEV)  ## how often a survey's verdicts are wrong, and what they cost in probes
+	@$(BIN)/python campaigns/survey_plans.py
+
 $(FUZZ): $(DEV) requirements/fuzz.txt
 	@echo "installing atheris ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/fuzz.txt
