@@ -1,0 +1,1 @@
+"""Key establishment: what a device does when its hub is wrong."""

@@ -1,0 +1,18 @@
+"""The cases on key establishment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playing import play
+
+from labctl.events import CaseOutcome
+
+CASES = ("K12", "K13")
+
+
+def test_a_good_device_says_what_is_wrong_with_its_hub(tmp_path: Path) -> None:
+    results = play(tmp_path, cases=CASES, devices=["virtual-cad"])
+    for name in CASES:
+        ended = results[name, "virtual-cad"]
+        assert ended.outcome is CaseOutcome.PASS, (name, ended.cause)
