@@ -143,6 +143,10 @@ class Behaviour(Strict):
     """The device joins with another install code than its label says."""
     ignore_permit_bit: bool = False
     """The device tries to associate although the network says that it is closed."""
+    looks_every: _Period | None = None
+    """How often it looks for a network to join. Default: each minute, after 15 min each hour."""
+    gives_up_joining: bool = False
+    """The device looks for a network no more once a join of its failed."""
     foreign_certificate: bool = False
     """The device carries a certificate of an authority that the hub does not trust."""
     certificate_of_another: bool = False

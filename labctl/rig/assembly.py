@@ -164,6 +164,8 @@ def behaviour(entry: BehaviourEntry) -> virtual.Behaviour:
         start_delay_s=entry.start_delay.total_seconds(),
         wrong_install_code=entry.wrong_install_code,
         ignore_permit_bit=entry.ignore_permit_bit,
+        looks_every_s=_seconds(entry.looks_every),
+        gives_up_joining=entry.gives_up_joining,
         foreign_certificate=entry.foreign_certificate,
         certificate_of_another=entry.certificate_of_another,
         key_usage_missing=entry.key_usage_missing,

@@ -417,6 +417,21 @@ def test_a_wrong_install_code_never_gets_the_network_key() -> None:
     assert all(1800 <= gap <= 5400 + 25 for gap in slow)
 
 
+def test_a_device_may_look_at_a_pace_of_its_own_or_give_up() -> None:
+    def scans_of(behaviour: Behaviour) -> list[float]:
+        hub = a_hub()
+        device = a_device(hub, behaviour=behaviour)
+        play(hub, device, HOUR)
+        return [at for at, what in device.node.calls if what == "scan"]  # type: ignore[union-attr]
+
+    eager = scans_of(Behaviour(wrong_install_code=True, looks_every_s=5))
+    assert max(b - a for a, b in pairwise(eager)) < 35
+    lazy = scans_of(Behaviour(wrong_install_code=True, looks_every_s=1500))
+    assert len(lazy) == 3
+    assert all(1350 <= b - a <= 1650 + 35 for a, b in pairwise(lazy))
+    assert len(scans_of(Behaviour(wrong_install_code=True, gives_up_joining=True))) == 1
+
+
 def test_a_closed_network_is_not_joined_unless_the_device_ignores_the_permit_bit() -> None:
     hub = a_hub(open=False, refuse_association=True)
     good, bad = a_device(hub), a_device(hub, behaviour=Behaviour(ignore_permit_bit=True))

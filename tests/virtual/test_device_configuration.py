@@ -41,6 +41,8 @@ KNOBS: dict[str, Any] = {
     "start_delay": "7s",
     "wrong_install_code": True,
     "ignore_permit_bit": True,
+    "looks_every": "2min",
+    "gives_up_joining": True,
     "foreign_certificate": True,
     "certificate_of_another": True,
     "key_usage_missing": True,

@@ -109,6 +109,10 @@ class Behaviour:
     """The code on the label is not the one in the device: every octet of its key is inverted."""
     ignore_permit_bit: bool = False
     """Associate although the beacon says that the network is closed."""
+    looks_every_s: float | None = None
+    """How long it waits before it looks for a network again; Smart Energy's pauses when None."""
+    gives_up_joining: bool = False
+    """After a round of joins that all failed, look for a network no more until power-on."""
     foreign_certificate: bool = False
     """Carry a certificate of another authority. The bench issues it; the device only carries it."""
     certificate_of_another: bool = False

@@ -42,9 +42,13 @@ class Commissioning:
         """Scan now, then each minute for a quarter of an hour, then hourly, until joined."""
         loop = asyncio.get_running_loop()
         started = loop.time()
-        while not await self._join_one_of(await self._scan()):
-            t = self.timings
-            if loop.time() - started < t.rescan_for_s:
+        while not await self._join_one_of(beacons := await self._scan()):
+            t, every_s = self.timings, self.behaviour.looks_every_s
+            if beacons and self.behaviour.gives_up_joining:
+                await loop.create_future()  # until it is switched off
+            if every_s is not None:
+                wait, jitter = every_s, every_s / 10
+            elif loop.time() - started < t.rescan_for_s:
                 wait, jitter = t.rescan_s, t.rescan_jitter_s
             else:
                 wait, jitter = t.slow_rescan_s, t.slow_rescan_jitter_s
