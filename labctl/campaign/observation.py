@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -58,8 +59,8 @@ class Observation:
         """
         return self._times_us(
             "",
-            "endpoint = ? AND reads.cluster_id = 0x0702 AND command_id IS NULL AND EXISTS"
-            " (SELECT 1 FROM json_each(reads.attributes) WHERE value = 0)",
+            "endpoint = ? AND reads.cluster_id = 0x0702 AND command_id IS NULL"
+            " AND ',' || attributes || ',' LIKE '%,0x0000,%'",
             device,
             endpoint,
         )
@@ -86,6 +87,23 @@ class Observation:
             period_us=schedule.period_ms * 1000,
             tolerance_us=schedule.tolerance_ms * 1000,
         )
+
+    def refusals(self, device: Subject) -> list[dict[str, object]]:
+        """What the hub refused a device in the run so far, as `events.Refused` has it, in order.
+
+        It is not of this time alone: many a device tries something once, when it is paired.
+        """
+        session = self.stage.session
+        session.recorder.flush()
+        return [
+            json.loads(detail)
+            for (detail,) in session.recorder.connection.execute(
+                "SELECT detail FROM events JOIN devices ON devices.id = device_id"
+                " WHERE run_id = ? AND eui64 = ? AND events.kind = 'refused'"
+                " ORDER BY at_us, events.id",
+                (session.run_id, device.eui64),
+            )
+        ]
 
     def must_have_been_present(self, device: Subject) -> None:
         """Raises `Incomplete` for a device that was not on the network when it began."""

@@ -35,6 +35,7 @@ from labctl.hub.provocation import Provocation
 from labctl.hub.publisher import Publisher
 from labctl.hub.radio_loss import RadioLosses
 from labctl.hub.reads import ReadBook
+from labctl.hub.rehearsal import Rehearsals
 from labctl.hub.reporter import Reporter
 from labctl.hub.settings import HubSettings, LoggedDevice, PairingRequest
 from labctl.hub.trust_centre import TrustCentre
@@ -147,6 +148,7 @@ class Hub(CoordinatorListener):
             served=self._served,
             treated=self._treated,
         )
+        self.rehearsals = Rehearsals(settings, self._endpoints, self._reads, clock, self._treated)
         self._bearers: Bearers | None = None
         self._care: BearerCare | None = None
         self._losses: RadioLosses | None = None
