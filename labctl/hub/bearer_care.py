@@ -10,6 +10,7 @@ from typing import Any
 
 from labctl.errors import RigError
 from labctl.events import Band, EventBus
+from labctl.hub import frames as zcl
 from labctl.hub.agility import UPDATE_NOTIFY, Agility
 from labctl.hub.alerts import Alerts
 from labctl.hub.band_use import BandUses
@@ -29,6 +30,7 @@ from labctl.hub.services.ota import OtaService
 from labctl.hub.services.sub_ghz import SubGhzService
 from labctl.hub.settings import LoggedDevice
 from labctl.hub.sub_ghz import SubGhz
+from labctl.hub.suspension import SUB_GHZ, SUSPEND_ANSWERED
 from labctl.radio.coordinator import Coordinator, Incoming
 from labctl.smart_energy.airtime import DutyCycleState
 from labctl.smart_energy.channels import Channel
@@ -102,6 +104,7 @@ class BearerCare:
         )
         post.outcome = self.links.delivered
         self._log = log
+        self._reporter = reporter
         self._bands = BandUses(bearers, reporter, described)
         if self.sub_ghz is not None:
             if gate is not None:
@@ -178,6 +181,8 @@ class BearerCare:
 
     def answered(self, device: Device, packet: Incoming, frame: Frame) -> None:
         """A device answers a ZCL request of the hub's."""
+        if packet.cluster_id == SUB_GHZ and frame.command_id == zcl.DEFAULT_RESPONSE:
+            self._reporter.refused(device.eui64, "zcl", SUSPEND_ANSWERED, packet=packet)
         self.links.answered(device, packet, frame)
 
     # -- radio ------------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ from labctl.smart_energy.eui64 import Eui64
 
 SUB_GHZ: Final = 0x070B
 OTA: Final = 0x0019
+SUSPEND_ANSWERED: Final = "a Default Response to Suspend ZCL Messages, which is never answered"
+"""Why such a frame is refused: two who answer each other would never end (SE 1.4 D.13)."""
 _HUB_ENDPOINT = 1
 _IMAGE_BLOCK, _IMAGE_PAGE = 0x03, 0x04
 _BLOCK_RESPONSE = 0x05
