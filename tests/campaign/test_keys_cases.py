@@ -8,7 +8,7 @@ from playing import play
 
 from labctl.events import CaseOutcome
 
-CASES = ("K12", "K13")
+CASES = ("K11", "K12", "K13", "K14", "K15", "K16", "K17")
 
 
 def test_a_good_device_says_what_is_wrong_with_its_hub(tmp_path: Path) -> None:

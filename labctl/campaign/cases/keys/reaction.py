@@ -30,6 +30,11 @@ _COMES_BACK = Measure(
 )
 STATUSES = "SE 1.4a C.3.1.2.3"
 
+CANNOT = "it takes part in no key establishment that could be spoiled"
+"""Why a case does not apply where neither side can begin."""
+
+_NO_SERVER = "the device answered command 0x00 with status"
+"""How a join ends whose device has no server for key establishment, or refuses to be one."""
 _TRIES = 3
 _EXCHANGE_S = 600.0
 """Longer than any exchange: two declared times of 254 s at most."""
@@ -48,7 +53,14 @@ class Reaction:
     key_taken: bool
     suite: int | None
     cause: str
+    undelivered: str
+    """Why the radio says that the wrong message did not arrive, if it says so."""
     at_us: int
+
+    @property
+    def arrived(self) -> bool:
+        """Whether the device got the wrong message: it answered, or it acknowledged it."""
+        return not self.undelivered or self.status is not None or self.key_taken
 
     @property
     def text(self) -> str:
@@ -58,20 +70,27 @@ class Reaction:
         return self.status.name if self.status is not None else f"no Terminate: {self.cause}"
 
 
+def asked_by_the_hub(status: TerminateStatus) -> tuple[Measure, ...]:
+    """What is measured where the hub begins, and the device has to end it with `status`."""
+    code = int(status)
+    return (
+        Measure("status_to_hub", least=code, most=code, optional=True, why=STATUSES),
+        Measure("key_taken_from_hub", most=0, optional=True, why=STATUSES),
+        Measure("old_key_holds", least=1, most=1, optional=True, why=STATUSES),
+    )
+
+
 def reactions(status: TerminateStatus, *, comes_back: bool = True) -> tuple[Measure, ...]:
     """What is measured where the device has to end it with `status`, whoever began.
 
     `comes_back`: a device that joins has to try again on this network.
     """
     code = int(status)
-    measures = (
-        Measure("status_to_hub", least=code, most=code, optional=True, why=STATUSES),
-        Measure("key_taken_from_hub", most=0, optional=True, why=STATUSES),
-        Measure("old_key_holds", least=1, most=1, optional=True, why=STATUSES),
+    joining = (
         Measure("status_joining", least=code, most=code, optional=True, why=STATUSES),
         Measure("key_taken_joining", most=0, optional=True, why=STATUSES),
     )
-    return (*measures, _COMES_BACK) if comes_back else measures
+    return (*asked_by_the_hub(status), *joining, *((_COMES_BACK,) if comes_back else ()))
 
 
 async def both_ways(device: Subject, measure: Measurements, what: Provocation) -> None:
@@ -82,16 +101,26 @@ async def both_ways(device: Subject, measure: Measurements, what: Provocation) -
     async with left_paired(device):
         served = await hub_begins(device, what)
         if served is not None:
-            measure.take("status_to_hub", served.status or 0, served.text)
-            measure.take("key_taken_from_hub", served.key_taken)
-            measure.take("old_key_holds", await still_reads(device))
+            await take_served(device, measure, served)
         joining = await device_begins(device, what)
         if joining is not None:
-            measure.take("status_joining", joining.status or 0, joining.text)
-            measure.take("key_taken_joining", joining.key_taken)
+            take_joining(measure, joining)
             measure.take("authorised_after_s", await authorised_after_s(device, joining))
         if served is None and joining is None:
-            raise NotApplicable("it serves no key establishment, and nobody can make it join anew")
+            raise NotApplicable(CANNOT)
+
+
+async def take_served(device: Subject, measure: Measurements, served: Reaction) -> None:
+    """Measure what the device did that the hub began with."""
+    measure.take("status_to_hub", served.status or 0, served.text)
+    measure.take("key_taken_from_hub", served.key_taken)
+    measure.take("old_key_holds", await still_reads(device))
+
+
+def take_joining(measure: Measurements, joining: Reaction) -> None:
+    """Measure what the device did that began by itself."""
+    measure.take("status_joining", joining.status or 0, joining.text)
+    measure.take("key_taken_joining", joining.key_taken)
 
 
 @asynccontextmanager
@@ -118,26 +147,37 @@ async def hub_begins(device: Subject, what: Provocation) -> Reaction | None:
     Raises `Incomplete` when the wrong message did not reach it.
     """
     cause = ""
+    hub = device.session.loaded.rig.hub
+    suites = sorted(device.declared.settings.suites or hub.all_suites, reverse=True)
     for _ in range(_TRIES):
         device.session.hub.provoke(device.eui64, what)
-        await device.session.hub.establish_key(device.eui64)
+        await device.session.hub.establish_key(device.eui64, suite=suites[0])
         end = await device.watch.wait(
             Event,
             device.eui64,
             within_s=_EXCHANGE_S,
             what="the end of key establishment",
-            which=lambda event: _ended(event) or _failed(event),
+            which=lambda event: isinstance(event, JoinEnded) or _ended(event),
         )
-        if isinstance(end, Note) and not end.detail["undelivered"]:
-            return _reaction(end)
-        if isinstance(end, JoinEnded) and "the device answered command 0x00" in end.cause:
-            return None
-        cause = str(end.detail["undelivered"]) if isinstance(end, Note) else _cause(end)
+        if isinstance(end, JoinEnded):
+            if end.outcome is JoinOutcome.AUTHORISED or _NO_SERVER in end.cause:
+                return None
+            cause = end.cause
+            continue
+        assert isinstance(end, Note)
+        reaction = _reaction(end)
+        wrong_suite = reaction.status is TerminateStatus.UNSUPPORTED_SUITE
+        if wrong_suite and what is not Provocation.UNKNOWN_SUITE and len(suites) > 1:
+            del suites[0]  # it was right to say so: it has the other one alone
+        elif reaction.arrived:
+            return reaction
+        else:
+            cause = reaction.undelivered
     raise Incomplete(f"key establishment did not get far enough to be spoiled: {cause}")
 
 
 async def device_begins(device: Subject, what: Provocation) -> Reaction | None:
-    """What a device does that joins anew; None when nobody can make it.
+    """What a device does that joins anew; None when nobody can make it, or it cannot be spoiled.
 
     Raises `NotSeen` when it does not come, `Incomplete` when the wrong message did not reach it.
     """
@@ -150,15 +190,18 @@ async def device_begins(device: Subject, what: Provocation) -> Reaction | None:
         await device.arm(round(AUTHORISED_WITHIN_S))
         await device.hands.look_for_network()
         end = await device.watch.wait(
-            Note,
+            Event,
             device.eui64,
             within_s=AUTHORISED_WITHIN_S,
             what=f"key establishment begun by {device.name}",
-            which=_ended,
+            which=lambda event: _ended(event) or _authorised(event),
         )
-        if not end.detail["undelivered"] or end.detail["status"] is not None:
-            return _reaction(end)
-        cause = str(end.detail["undelivered"])
+        if not isinstance(end, Note):
+            return None  # it has nothing that could be spoiled so
+        reaction = _reaction(end)
+        if reaction.arrived:
+            return reaction
+        cause = reaction.undelivered
     raise Incomplete(f"the wrong message did not reach it: {cause}")
 
 
@@ -166,12 +209,8 @@ def _ended(event: Event) -> bool:
     return isinstance(event, Note) and event.kind == ENDED
 
 
-def _failed(event: Event) -> bool:
-    return isinstance(event, JoinEnded) and event.outcome is JoinOutcome.FAILED
-
-
-def _cause(event: Event) -> str:
-    return event.cause if isinstance(event, JoinEnded) else ""
+def _authorised(event: Event) -> bool:
+    return isinstance(event, JoinEnded) and event.outcome is JoinOutcome.AUTHORISED
 
 
 def _reaction(note: Note) -> Reaction:
@@ -181,6 +220,7 @@ def _reaction(note: Note) -> Reaction:
         key_taken=bool(note.detail["key_taken"]),
         suite=suite if isinstance(suite, int) else None,
         cause=str(note.detail["cause"]),
+        undelivered=str(note.detail["undelivered"]),
         at_us=note.at_us,
     )
 

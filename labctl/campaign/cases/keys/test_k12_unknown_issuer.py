@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from labctl.campaign.case import READERS, Measure, case
 from labctl.campaign.cases.keys.reaction import (
+    CANNOT,
     device_begins,
     hub_begins,
     left_paired,
     reactions,
-    still_reads,
+    take_joining,
+    take_served,
 )
 from labctl.campaign.findings import NotApplicable, NotSeen
 from labctl.campaign.measurements import Measurements
@@ -41,16 +43,13 @@ async def test_unknown_issuer(device: Subject, measure: Measurements) -> None:
     async with left_paired(device):
         served = await hub_begins(device, Provocation.UNKNOWN_ISSUER)
         if served is not None:
-            measure.take("status_to_hub", served.status or 0, served.text)
-            measure.take("key_taken_from_hub", served.key_taken)
-            measure.take("old_key_holds", await still_reads(device))
+            await take_served(device, measure, served)
         joining = await device_begins(device, Provocation.UNKNOWN_ISSUER)
         if joining is not None:
-            measure.take("status_joining", joining.status or 0, joining.text)
-            measure.take("key_taken_joining", joining.key_taken)
+            take_joining(measure, joining)
             measure.take("leaves", await _leaves(device))
         if served is None and joining is None:
-            raise NotApplicable("it serves no key establishment, and nobody can make it join anew")
+            raise NotApplicable(CANNOT)
         measure.take(
             "outcome_named", any("UNKNOWN_ISSUER" in end.cause for end in device.join_ends)
         )
