@@ -146,8 +146,7 @@ def moved_as_well(reference: Drift, change: Change) -> bool:
     """Did this stream move in the same direction in the same nights?
 
     One question, asked of nights that another stream chose: a plain test of their mean (1 %, one
-    side), which needs no alarm of its own. Nights count for three spreads at most; half of a spread
-    at least, on average, since a reference of a thousand attempts sees what does not matter.
+    side), which needs no alarm of its own. Nights count for three spreads at most.
     """
     nights = _deviations(reference, change)
     if not nights:
@@ -156,7 +155,7 @@ def moved_as_well(reference: Drift, change: Change) -> bool:
     mean = math.fsum(min(max(sign * z, -CAP), CAP) for z in nights) / len(nights)
     # The level is of thirty nights at least, and is off by as much as they are.
     error = math.sqrt(1 / len(nights) + 1 / reference.needed)
-    return mean >= max(0.5, NORMAL.inv_cdf(1 - REFERENCE_LEVEL) * error)
+    return mean >= NORMAL.inv_cdf(1 - REFERENCE_LEVEL) * error
 
 
 def _most_devices(place: Sequence[Drift], change: Change) -> str:

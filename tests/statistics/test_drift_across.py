@@ -150,6 +150,14 @@ def test_when_most_devices_of_a_rig_move_it_is_the_environment_without_a_referen
     assert findings(*three[:2], references={})["a"] is Finding.REGRESSION, "two are no rig"
 
 
+def test_devices_that_moved_weeks_apart_did_not_move_together() -> None:
+    others = [moved(name, nights=27) for name in ("a", "b")]
+    late = value_drift(values(*wobble(-60, 77), *wobble(-66, 10)), device="ihd")
+    found = findings(late, *others, references={})
+    assert found["ihd"] is Finding.REGRESSION
+    assert found["a"] is Finding.ENVIRONMENT, "two of three, in the same nights"
+
+
 def test_one_device_with_many_streams_is_one_device() -> None:
     streams = [moved("ihd", case=f"case-{number}") for number in range(9)]
     found = attribute(correct([*streams, calm("a"), calm("b")]), {})

@@ -131,6 +131,32 @@ def test_a_stream_that_goes_back_goes_on_with_its_old_baseline() -> None:
     assert len(drift.segments) == 1
 
 
+def test_the_nights_of_a_change_are_the_new_baseline_at_once() -> None:
+    drift = value_drift(values(*wobble(-60, 60), *wobble(-66, 31)))
+    assert drift.state is State.STEADY
+    assert drift.level == pytest.approx(-66, abs=0.3)
+    assert drift.history[-1].z is not None
+
+
+def test_the_nights_of_a_change_that_went_back_are_not_in_the_baseline() -> None:
+    drift = value_drift(values(*wobble(-60, 40), *wobble(-68, 14), *wobble(-60, 16)))
+    assert drift.past
+    first, last = drift.history[40], drift.history[-1]
+    assert first.spread
+    assert last.spread == pytest.approx(first.spread, rel=0.1)
+    assert last.expected == pytest.approx(first.expected, abs=0.3)
+
+
+def test_an_interval_knows_how_few_nights_both_levels_are_of() -> None:
+    """Student's t of 29 degrees, 2.045, times the spread, times sqrt(1/5 + 1/30)."""
+    old = values(*wobble(-60, 30), version="1.0")
+    change = value_drift([*old, *values(*[-66.0] * 5, version="1.1", first=30)]).change
+    assert change
+    spread = 1.0 / 2.0 * (change.interval.high - change.interval.low) / (2.045 * 0.4830)
+    base = value_drift([*old, *values(-60.0, version="1.0", first=30)]).history[-1]
+    assert base.spread == pytest.approx(spread, rel=0.01)
+
+
 def test_an_alarm_stands_while_the_change_does() -> None:
     nights = values(*wobble(-60, 60), *wobble(-66, 29))
     states = [value_drift(nights[:count]).state for count in range(60, 90)]
