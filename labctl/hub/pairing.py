@@ -43,6 +43,7 @@ class Windows:
         closed: Callable[[Window], None],
     ) -> None:
         self._coordinator = coordinator
+        self._note = reporter.note
         self._now_us = reporter.now_us
         self._chores = chores
         self._closed = closed
@@ -112,14 +113,18 @@ class Windows:
         until_us = max((window.closes_us for window in self._open.values()), default=0)
         until_us = max(until_us, self._all_until_us)
         if until_us <= self._now_us():
-            await self._coordinator.permit_joining(0)
+            await self._tell_radio(0)
             return
         left_s = (until_us - self._now_us()) / MICROSECONDS
         if left_s > PERMIT_LIMIT_S:
             self._prevent_again = self._chores.later(
                 PERMIT_AGAIN_S, lambda: self._chores.run(self.permit())
             )
-        await self._coordinator.permit_joining(max(1, min(PERMIT_LIMIT_S, math.ceil(left_s))))
+        await self._tell_radio(max(1, min(PERMIT_LIMIT_S, math.ceil(left_s))))
+
+    async def _tell_radio(self, seconds: int) -> None:
+        await self._coordinator.permit_joining(seconds)
+        self._note("joining-permitted", seconds=seconds)
 
     def _time_is_up(self, device: Device) -> None:
         window = self._open.pop(device.eui64)

@@ -25,6 +25,7 @@ from labctl.virtual.line import SerialStick
 from labctl.virtual.ncp import Flash, VirtualEzspNcp
 from labctl.virtual.ncp import Identity as Firmware
 from labctl.virtual.ncp.hardware import RETAIL, Hardware
+from labctl.virtual.onlooker import Onlooker
 from labctl.virtual.propagation import Propagation
 from labctl.virtual.znp import Memory, VirtualZnpNcp
 
@@ -185,6 +186,22 @@ class VirtualBench:
         names = [stick.eui64 for stick in self._stand]
         self._air.capture_to(self._capture, beside=names, at=self._stand[0].position)
         return self._capture
+
+    def onlooker(self) -> Onlooker:
+        """Somebody who hears all that is on the air, beside the first stick; to be entered."""
+        x, y, z = self._stand[0].position
+        return Onlooker(
+            self._air,
+            self._now_us,
+            lambda: [
+                key
+                for stick in self._sticks
+                for key, label in stick.wireshark_keys()
+                if label == "network" and len(key) == 16
+            ],
+            (x + 1.0, y, z),
+            self._random("onlooker"),
+        )
 
     @property
     def capture(self) -> CaptureFiles | None:
