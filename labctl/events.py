@@ -519,6 +519,8 @@ class CampaignStarted(Event):
     """Kinds of meters, sorted, joined with `+`: electricity+gas."""
     selection: str = ""
     """What was asked for; empty for all cases."""
+    reference: str | None = None
+    """The name of the device that stays the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,8 @@ NAMED_EXCEPTIONS = {
     "cli.power": {"leases", "rig.power"},
     # How large files are, and channels by any of their names.
     "cli.capture": {"capture", "smart_energy.channels"},
+    # What nights say is shown as it is.
+    "cli.trend": {"statistics"},
     # Certificates and install codes are Smart Energy values that a person handles directly.
     "cli.inventory": {"smart_energy"},
 }

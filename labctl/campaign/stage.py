@@ -112,6 +112,7 @@ class Stage:
                 generation=self.loaded.rig.hub.generation.value,
                 meters="+".join(sorted({m.kind for m in self.loaded.rig.meters.values()})),
                 selection=self.options.selection,
+                reference=self.loaded.rig.campaign.reference,
             )
         )
 

@@ -47,6 +47,7 @@ COMMANDS = {
     "links": LazyCommand(
         "labctl.cli.links:links", "How well devices and hub hear each other, by band."
     ),
+    "trend": LazyCommand("labctl.cli.trend:trend", "What a rig's nights say: drift, flakes."),
     "runs": LazyCommand("labctl.cli.record:runs", "List recorded runs."),
     "db": LazyCommand("labctl.cli.record:db", "Where the database is, and whether it is sound."),
     "virtual": LazyCommand(

@@ -15,7 +15,7 @@ def campaign(db: sqlite3.Connection, run_id: int) -> Campaign | None:
     found = fetch.rows(
         db,
         Campaign,
-        "SELECT generation, meters, selection FROM campaigns WHERE run_id = :run",
+        "SELECT generation, meters, selection, reference FROM campaigns WHERE run_id = :run",
         {"run": run_id},
     )
     if not found:

@@ -27,6 +27,7 @@ class CampaignWriter:
             generation=event.generation,
             meters=event.meters,
             selection=event.selection,
+            reference=event.reference,
         )
 
     def _case_started(self, event: ev.CaseStarted) -> None:

@@ -267,6 +267,7 @@ class Campaign:
     generation: str
     meters: str
     selection: str
+    reference: str | None = None
     results: tuple[CaseResult, ...] = ()
 
     @property

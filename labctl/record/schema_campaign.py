@@ -9,7 +9,8 @@ TABLES = (
         run_id     INTEGER NOT NULL UNIQUE REFERENCES runs (id),
         generation TEXT NOT NULL,
         meters     TEXT NOT NULL,
-        selection  TEXT NOT NULL DEFAULT ''
+        selection  TEXT NOT NULL DEFAULT '',
+        reference  TEXT
     ) STRICT
     """,
     """

@@ -38,7 +38,7 @@ CONTRACT = {
     " attributes status latency_us aps_encrypted",
     "events": "id run_id at_us kind device_id severity detail",
     "artefacts": "id run_id kind path sha256 bytes result_id",
-    "campaigns": "id run_id generation meters selection",
+    "campaigns": "id run_id generation meters selection reference",
     "cases": "id name title",
     "results": "id run_id case_id device_id attempt started_us ended_us outcome cause band"
     " firmware_version quarantine",
