@@ -384,6 +384,12 @@ class Hub(CoordinatorListener):
         self.bearers  # noqa: B018 - raises when there are none
         await self._pairings.offer(seconds)
 
+    async def close_joining(self) -> None:
+        """End every window, and an offer, now, as if their time were up. Raises `RigError`."""
+        self.bearers  # noqa: B018 - raises when there are none
+        await self._trust_centre.windows.open_to_all(0)
+        await self._trust_centre.end_windows()
+
     @property
     def offered(self) -> tuple[Eui64, ...]:
         """Who tried to join while an offer was open, in the order of their coming."""

@@ -308,6 +308,14 @@ class TrustCentre:
             row.end(JoinOutcome.NOT_HEARD, causes.not_heard(window))
         self._chores.run(self._settle(device))
 
+    async def end_windows(self) -> None:
+        """All windows are over now, as if their time were up. Raises `RigError`."""
+        for device in self._log:
+            window = self.windows.of(device)
+            if window is not None:
+                await self.windows.close(device)
+                self._window_closed(window)
+
     async def _settle(self, device: Device) -> None:
         """A window is over for good: a device that did not get in has no key and no place."""
         if self.windows.of(device) is not None:

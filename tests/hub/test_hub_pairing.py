@@ -147,6 +147,43 @@ def test_permit_joining_lasts_as_long_as_the_longest_window() -> None:
     with_hub(scenario)
 
 
+def test_what_the_radio_was_told_of_joining_is_on_record() -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.hub.pair(WINDOW)
+        await asyncio.sleep(700)
+        told = [note for note in bench.of(Note) if note.kind == "joining-permitted"]
+        assert [note.detail["seconds"] for note in told] == [254, 254, 120, 0]
+        assert [note.at_us - told[0].at_us for note in told] == [
+            0,
+            240_000_000,
+            480_000_000,
+            600_000_000,
+        ]
+
+    with_hub(scenario)
+
+
+def test_joining_can_be_closed_before_its_time() -> None:
+    async def scenario(bench: Bench) -> None:
+        device = bench.device()
+        await bench.hub.pair(WINDOW)
+        await device.join()
+        await bench.hub.pair(PairingRequest(eui64=CAD_EUI64, window_s=900))
+        await asyncio.sleep(10)
+        await bench.hub.close_joining()
+        await asyncio.sleep(1)
+        closed = {each.eui64: each.authorised for each in bench.of(PairingWindowClosed)}
+        assert closed == {IHD_EUI64: True, CAD_EUI64: False}
+        assert list(bench.radio.keys) == [IHD_EUI64]
+        assert bench.radio.permits[-1][1] == 0
+        permits = len(bench.radio.permits)
+        await asyncio.sleep(1000)
+        assert len(bench.of(PairingWindowClosed)) == 2
+        assert bench.radio.permits[permits:] == []
+
+    with_hub(scenario)
+
+
 def test_a_window_in_which_nothing_was_heard_says_so_and_leaves_no_key() -> None:
     async def scenario(bench: Bench) -> None:
         await bench.hub.pair(WINDOW)
