@@ -238,7 +238,7 @@ async def _of_virtual(
             began_us = session.clock.now_us()
             view.begin(files, "the whole virtual air, as the hub hears it")
             if not enough.is_set():
-                await session.pair_all()
+                await session.pair_all(enough)
                 session.power_on()
             ended_early = await _until(enough, session.broken, duration, files, view)
             ended_us = session.clock.now_us()

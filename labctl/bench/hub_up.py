@@ -109,7 +109,7 @@ async def _serve(
     try:
         session.power_on()
         if options.pair:
-            await session.pair_all()
+            await session.pair_all(enough)
 
         def radio(event: Event) -> None:
             if isinstance(event, RadioLost | RadioUp):

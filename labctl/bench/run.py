@@ -154,7 +154,7 @@ async def _served(
         ticking = asyncio.create_task(_tick(session, options, views))
         try:
             if not enough.is_set():
-                await session.pair_all()
+                await session.pair_all(enough)
                 session.power_on()
             ended_early = await _wait(session, enough, options.duration)
             if options.keys is not None and session.bench is None:

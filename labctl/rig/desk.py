@@ -77,10 +77,11 @@ class PairingDesk:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def expect(self, devices: list[DeviceUnderTest]) -> None:
+    def expect(self, devices: list[DeviceUnderTest]) -> int:
         """Say what is to be done for each of these, and wait for it in the background.
 
-        Raises `RigError` when joining cannot be opened for those that are to be shown.
+        Returns for how many seconds joining has to be open for all (`Hub.offer`), for those of them
+        that are to be shown; 0: there are none.
         """
         for device in devices:
             self._awaited[device.eui64] = device
@@ -96,8 +97,7 @@ class PairingDesk:
             if device.pairing.method is PairingMethod.LOCAL_CODE and self._has_consumer:
                 self._start(self._consumer_types(device))
         shown = [d for d in devices if d.pairing.method is PairingMethod.CONFIRM]
-        if shown:
-            await self._hub.offer(max(_window_s(device) for device in shown))
+        return max((_window_s(device) for device in shown), default=0)
 
     # -- persons ----------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ import logging
 import os
 import platform
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -61,6 +61,7 @@ from labctl.rig.journal_file import NAME as JOURNAL
 from labctl.rig.journal_file import JournalFile
 from labctl.rig.key_store import KeyStore
 from labctl.rig.keypad import Keypad
+from labctl.rig.patience import despite_losses
 from labctl.rig.power import PowerBook, radio_switch
 from labctl.rig.radios import coordinator
 from labctl.rig.room import virtual_bench
@@ -185,17 +186,26 @@ class RigSession:
             )
         )
 
-    async def pair_all(self) -> None:
+    async def pair_all(self, enough: asyncio.Event | None = None) -> None:
         """Pair every device under test that is not authorised yet.
 
-        What takes a person is only begun: it is said, and waited for while the run goes on.
+        What takes a person is only begun: it is said, and waited for while the run goes on. A radio
+        that is lost meanwhile is waited for, until `enough` is set.
         """
         wanting = [d for d in self.loaded.devices if not self.hub.authorised(d.eui64)]
         for device in wanting:
             if device.pairing.method not in BY_A_PERSON:
-                await self.pair(device)
+                await self._although_lost(partial(self.pair, device), enough)
         if self.desk is not None:
-            await self.desk.expect([d for d in wanting if d.pairing.method in BY_A_PERSON])
+            shown = self.desk.expect([d for d in wanting if d.pairing.method in BY_A_PERSON])
+            if shown:
+                await self._although_lost(partial(self.hub.offer, shown), enough)
+
+    async def _although_lost(
+        self, act: Callable[[], Awaitable[None]], enough: asyncio.Event | None
+    ) -> None:
+        assert self.radio is not None
+        await despite_losses(act, self.radio, self.broken, enough)
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from virtual_rigs import PROJECT, Change, loaded_rig
 
 from labctl.errors import ExitCode, RigError
-from labctl.events import Note, RadioLost, RadioUp, ReadServed, Verdict
+from labctl.events import Note, PairingArmed, RadioLost, RadioUp, ReadServed, Verdict
 from labctl.record.compliance import GapCause
 from labctl.record.queries import load_run
 from labctl.rig.loop import run
@@ -114,6 +114,57 @@ def test_a_radio_that_is_lost_while_a_device_joins_lets_it_in_later(tmp_path: Pa
         assert all(session.hub.authorised(device.eui64) for device in session.loaded.devices)
 
     with_rig(tmp_path, scenario)
+
+
+@pytest.mark.usefixtures("either_stick")
+@pytest.mark.parametrize("fault", ["unplug", "hang", "reset"])
+@pytest.mark.parametrize("when", ["key", "window"])
+def test_a_radio_that_is_lost_while_windows_are_opened_does_not_end_the_run(
+    tmp_path: Path, fault: str, when: str
+) -> None:
+    """At the key of the first device, and when its window opens."""
+    loaded = loaded_rig(tmp_path)
+    told: list[object] = []
+
+    async def main() -> RigSession:
+        async with open_rig(
+            loaded, kind="bench", database=tmp_path / "labctl.db", subscribers=[told.append]
+        ) as session:
+            assert session.bench is not None
+            (stick,) = session.bench.sticks
+            faults: list[asyncio.Task[None]] = []
+
+            async def suffer() -> None:
+                if fault == "unplug":
+                    await stick.pull()
+                    await asyncio.sleep(20)
+                    await stick.plug()
+                elif fault == "hang":
+                    stick.hang()
+                    await asyncio.sleep(50)
+                    stick.restart()
+                else:
+                    stick.crash()
+
+            def once(event: object) -> None:
+                armed = isinstance(event, PairingArmed)
+                if armed and not faults:
+                    faults.append(asyncio.create_task(suffer()))
+
+            session.bus.subscribe(once)
+            if when == "key":
+                faults.append(asyncio.create_task(suffer()))
+            await session.pair_all()
+            session.power_on()
+            await asyncio.sleep(12 * MINUTE)
+            await asyncio.gather(*faults)
+            assert not session.broken.done()
+            assert all(session.hub.authorised(device.eui64) for device in session.loaded.devices)
+        return session
+
+    run(loaded, main())
+    radios = [type(event) for event in told if isinstance(event, RadioLost | RadioUp)]
+    assert radios == [RadioUp, RadioLost, RadioUp]
 
 
 def test_each_loss_has_its_return(tmp_path: Path) -> None:
