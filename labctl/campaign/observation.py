@@ -105,6 +105,17 @@ class Observation:
             )
         ]
 
+    def notes(self, device: Subject, kind: str) -> int:
+        """How many notes of that kind there are of a device in the run so far."""
+        session = self.stage.session
+        session.recorder.flush()
+        (count,) = session.recorder.connection.execute(
+            "SELECT count(*) FROM events JOIN devices ON devices.id = device_id"
+            " WHERE run_id = ? AND eui64 = ? AND events.kind = ?",
+            (session.run_id, device.eui64, kind),
+        ).fetchone()
+        return int(count)
+
     def must_have_been_present(self, device: Subject) -> None:
         """Raises `Incomplete` for a device that was not on the network when it began."""
         if device.eui64 not in self.present:

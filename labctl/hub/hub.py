@@ -31,6 +31,7 @@ from labctl.hub.key_establishment import KeyEstablishments
 from labctl.hub.keys import Keys
 from labctl.hub.network_key import NetworkKeyUpdate
 from labctl.hub.pairings import Pairings
+from labctl.hub.pretence import Pretences
 from labctl.hub.provocation import Provocation
 from labctl.hub.publisher import Publisher
 from labctl.hub.radio_loss import RadioLosses
@@ -139,6 +140,7 @@ class Hub(CoordinatorListener):
             coordinator, self._reporter, self._chores, settings.patience
         )
         self._device_reads = DeviceReads(coordinator, self._reporter, settings.patience.answer_s)
+        self.pretences = Pretences(self._reporter)
         self._dispatcher = Dispatcher(
             settings,
             self._endpoints,
@@ -147,8 +149,11 @@ class Hub(CoordinatorListener):
             own_answer=self._own_answer,
             served=self._served,
             treated=self._treated,
+            pretences=self.pretences,
         )
-        self.rehearsals = Rehearsals(settings, self._endpoints, self._reads, clock, self._treated)
+        self.rehearsals = Rehearsals(
+            settings, self._endpoints, self._reads, clock, self._treated, self.pretences
+        )
         self._bearers: Bearers | None = None
         self._care: BearerCare | None = None
         self._losses: RadioLosses | None = None

@@ -19,6 +19,7 @@ from labctl.hub import frames as zcl
 from labctl.hub.device_log import Device
 from labctl.hub.endpoints import Endpoint
 from labctl.hub.frames import Frame
+from labctl.hub.pretence import Pretences
 from labctl.hub.reads import ReadBook
 from labctl.hub.reporter import Reporter
 from labctl.hub.settings import HubSettings
@@ -64,6 +65,7 @@ class Rehearsals:
         reads: ReadBook,
         clock: Clock,
         treated: Callable[[Device], DeviceSettings],
+        pretences: Pretences,
     ) -> None:
         self._bus = EventBus()
         self._clock = clock
@@ -76,6 +78,7 @@ class Rehearsals:
             own_answer=_nobody_asked,
             served=_nobody_served,
             treated=treated,
+            pretences=pretences,
         )
 
     def serving(self, cluster_id: int) -> tuple[int, ...]:

@@ -20,6 +20,7 @@ from labctl.hub.endpoints import Endpoint
 from labctl.hub.frames import Frame, MalformedFrame
 from labctl.hub.general import DISCOVERY, WRITES, reported_attributes, written_attributes
 from labctl.hub.practices import TIME, Practices
+from labctl.hub.pretence import Pretences
 from labctl.hub.reads import ReadBook
 from labctl.hub.refusal import Refusal
 from labctl.hub.reporter import Reporter
@@ -66,7 +67,7 @@ class Dispatcher:
 
     `own_answer` gets each frame that answers a request of the hub's own, `served` each cluster
     that a device was really served from. `treated` tells how a device is treated where the sources
-    disagree.
+    disagree, `pretences` what it is told on purpose that is not so.
     """
 
     def __init__(
@@ -79,8 +80,10 @@ class Dispatcher:
         own_answer: Callable[[Device, Incoming, Frame], None],
         served: Callable[[Device, int], None],
         treated: Callable[[Device], DeviceSettings],
+        pretences: Pretences,
     ) -> None:
         self._settings = settings
+        self._pretences = pretences
         self._access = Access(settings.access)
         self._treated = treated
         self.practices = Practices(reporter)
@@ -228,7 +231,17 @@ class Dispatcher:
             return self._deny_read(
                 _Asked(device, packet, service, frame, received_us), attribute_ids
             )
-        records, worst = service.read(attribute_ids, received_us, self._treated(device))
+        if device in self._pretences:
+            records, worst = self._pretences.read(
+                device,
+                packet.destination_endpoint,
+                service,
+                attribute_ids,
+                received_us,
+                self._treated(device),
+            )
+        else:
+            records, worst = service.read(attribute_ids, received_us, self._treated(device))
         if service.security is Security.EITHER:
             self.practices.read(
                 device.eui64, service.cluster_id, attribute_ids, secured=packet.aps_encrypted

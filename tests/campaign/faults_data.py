@@ -29,4 +29,10 @@ FAULTS = (
         caught_by="D19",
         behaviour={"reads_per_slot": 2},
     ),
+    DeviceFault(
+        name="reads-gas-too-often",
+        says="it reads gas every 5 min",
+        caught_by="D20",
+        behaviour={"read_periods": {"gas": "5min"}},
+    ),
 )

@@ -11,7 +11,7 @@ from playing import play
 
 from labctl.events import CaseOutcome
 
-OBSERVE_S = {"D19": 3600.0, "D20": 4 * 3600.0}
+OBSERVE_S = {"D19": 3600.0, "D20": 2 * 3600.0}
 """How long tests watch, where the campaign watches for a day."""
 
 
