@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from labctl.events import DeviceKind
+from labctl.campaign.watch import Watch
+from labctl.events import DeviceKind, JoinEnded, JoinOutcome, JoinStarted
 from labctl.hub.settings import LoggedDevice
 from labctl.hub.vault import KeptLog
 from labctl.radio.coordinator import Coordinator
@@ -44,6 +45,17 @@ def radio_of(session: RigSession) -> Coordinator:
 async def whole_log(session: RigSession) -> WholeLog:
     """The log as it is now. Raises `RigError`."""
     return WholeLog(session.hub.device_log().as_kept(), await radio_of(session).link_keys())
+
+
+def tries(watch: Watch, eui64: str, since_us: int) -> list[JoinStarted]:
+    """A device's attempts to join, without what is noted of a window in which none was heard."""
+    unheard = {
+        end.join
+        for end in watch.of(eui64, JoinEnded, since_us=since_us)
+        if end.outcome is JoinOutcome.NOT_HEARD
+    }
+    started = watch.of(eui64, JoinStarted, since_us=since_us)
+    return [each for each in started if each.join not in unheard]
 
 
 def another_code(code: InstallCode) -> InstallCode:
