@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from labctl.cli.arguments import RIG, database_option
+from labctl.cli.arguments import RIG, Duration, database_option
 from labctl.cli.output import Output, examples, output_options
 from labctl.config.paths import SUFFIXES, locate_database, locate_reports
 from labctl.errors import ExitCode, UsageError
@@ -212,6 +213,72 @@ def check(output: Output, database: Path | None) -> int:
         output.fail("the database is damaged")
         return ExitCode.RIG_UNAVAILABLE
     return ExitCode.PASS
+
+
+@db.command(
+    epilog=examples(
+        "labctl db prune --keep 180d --dry-run",
+        "labctl db prune --keep 180d --yes",
+    )
+)
+@click.option(
+    "--keep",
+    type=Duration(),
+    required=True,
+    metavar="DURATION",
+    help="Runs that ended longer ago lose their samples.",
+)
+@click.option("--rig", metavar="RIG", type=RIG, help="Only runs of that rig.")
+@click.option("--dry-run", is_flag=True, help="Say what would go, and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@database_option
+@output_options("labctl.db.prune/1")
+def prune(
+    output: Output,
+    keep: timedelta,
+    rig: str | None,
+    dry_run: bool,
+    yes: bool,
+    database: Path | None,
+) -> None:
+    """Drop the samples of old runs: frames heard, reads, airtime and noise.
+
+    Verdicts, results and measurements of cases, joins, events and roll-ups stay, so that history
+    and views go on as before. The report of such a run cannot be made anew: keep the files.
+    """
+    from labctl.clock import MICROSECONDS, wall_us
+    from labctl.record.database import open_for_writing, translated
+    from labctl.record.prune import give_back, prunable
+    from labctl.record.prune import prune as drop
+
+    path = locate_database(database).path
+    if not path.exists():
+        raise UsageError(f"there is no database {path}", mend="give --db")
+    connection = open_for_writing(path)
+    try:
+        with translated(path):
+            now_us = wall_us()
+            old = [
+                run
+                for run in prunable(connection, now_us - round(keep.total_seconds() * MICROSECONDS))
+                if rig is None or run.rig == _rig_name(rig)
+            ]
+            samples = sum(run.samples for run in old)
+            if old and not dry_run:
+                if not yes and not click.confirm(
+                    f"drop {samples:,} samples of {len(old)} runs for good?", err=True
+                ):
+                    raise UsageError("nothing was changed")
+                for run in old:
+                    drop(connection, run, now_us)
+                give_back(connection)
+    finally:
+        connection.close()
+    word = "would be dropped" if dry_run else "dropped"
+    output.emit(
+        {"runs": [run.run_id for run in old], "samples": samples, "dry_run": dry_run},
+        text=f"{samples:,} samples of {len(old)} runs {word}; {path.stat().st_size / 1e6:,.1f} MB",
+    )
 
 
 def _check_rows(health: Health) -> list[dict[str, str]]:

@@ -24,7 +24,7 @@ from labctl.record.rows import EventRow, Run, RunData, Schedule
 
 _RUNS = (
     "SELECT id, rig, kind, started_us, ended_us, verdict, simulated, labctl_version, host,"
-    " config_sha256, note, reasons FROM runs"
+    " config_sha256, note, reasons, pruned_us FROM runs"
 )
 
 #: Kinds of events that have a section of their own in `RunData`.

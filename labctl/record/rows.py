@@ -24,6 +24,8 @@ class Run:
     config_sha256: str
     note: str
     reasons: tuple[str, ...]
+    pruned_us: int | None = None
+    """When its samples were dropped."""
 
 
 @dataclass(frozen=True, slots=True)

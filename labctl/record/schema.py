@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from sqlite_utils import Database, Migrations
 
-from labctl.record import schema_bearers, schema_campaign
+from labctl.record import schema_bearers, schema_campaign, schema_prune
 from labctl.record.views import VIEWS
 
 #: ``PRAGMA application_id``: "labc", so that ``file`` and we can tell the database from others.
@@ -238,6 +238,14 @@ def campaign(db: Database) -> None:
     _execute(db, schema_campaign.TABLES)
     _execute(db, schema_campaign.INDEXES)
     _execute(db, schema_campaign.VIEWS)
+
+
+@migrations(name="0004_prune")
+def prune(db: Database) -> None:
+    """Roll-ups of runs whose samples were dropped."""
+    _execute(db, schema_prune.TABLES)
+    _execute(db, schema_prune.INDEXES)
+    _execute(db, schema_prune.VIEWS)
 
 
 def known_migrations() -> list[str]:

@@ -100,7 +100,7 @@ _INTERVALS = """
     FROM reads WHERE schedule_id = b.id AND initiator = 'device'
 """
 
-_SCHEDULE_COMPLIANCE = f"""
+SCHEDULE_COMPLIANCE = f"""
 CREATE VIEW v_schedule_compliance AS
 WITH
 spans AS (
@@ -188,7 +188,7 @@ JOIN runs AS u ON u.id = b.run_id
 JOIN devices AS d ON d.id = b.device_id
 """  # noqa: S608 - our own text
 
-_RIG_HEALTH = """
+RIG_HEALTH = """
 CREATE VIEW v_rig_health AS
 SELECT
     r.id AS run_id,
@@ -220,4 +220,4 @@ SELECT
 FROM runs AS r
 """
 
-VIEWS = (_JOIN_TIMES, _LINK_BY_DEVICE, _SCHEDULE_COMPLIANCE, _RIG_HEALTH)
+VIEWS = (_JOIN_TIMES, _LINK_BY_DEVICE, SCHEDULE_COMPLIANCE, RIG_HEALTH)

@@ -44,7 +44,13 @@ def write_report(
         with translated(path):
             # One transaction, so that a run that goes on cannot change between two questions.
             connection.execute("BEGIN")
-            data = load_run(connection, find_run(connection, rig_or_run).id)
+            run = find_run(connection, rig_or_run)
+            if run.pruned_us is not None:
+                raise UsageError(
+                    f"the samples of run {run.id} were dropped: no report can be made of it",
+                    mend=f"its verdict was {run.verdict}; what was written then still holds",
+                )
+            data = load_run(connection, run.id)
     finally:
         connection.close()
     assessment = assess(data, limits)

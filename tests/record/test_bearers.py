@@ -364,7 +364,8 @@ def test_a_database_of_before_bearers_is_counted_by_its_migration(
     old.execute("PRAGMA foreign_keys = OFF")
     old.execute("ATTACH ? AS new", (str(tmp_path / "new.db"),))
     for table in ("runs", "radios", "devices", "link_samples", "events"):
-        old.execute(f"INSERT INTO main.{table} SELECT * FROM new.{table}")
+        names = ", ".join(row[1] for row in old.execute(f"PRAGMA main.table_info({table})"))
+        old.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM new.{table}")
     old.close()
     migrated = open_for_writing(path)
     assert [m.name for m in schema.migrations.applied(Database(migrated))][

@@ -37,6 +37,9 @@ CONTRACT = {
     "reads": "id run_id device_id at_us initiator schedule_id endpoint cluster_id command_id"
     " attributes status latency_us aps_encrypted",
     "events": "id run_id at_us kind device_id severity detail",
+    "run_rollups": "id run_id reads reads_unanswered link_samples",
+    "schedule_rollups": "id run_id schedule_id expected observed p50_ms p95_ms longest_gap_ms early"
+    " late missed",
     "artefacts": "id run_id kind path sha256 bytes result_id",
     "campaigns": "id run_id generation meters selection reference",
     "cases": "id name title",
