@@ -256,6 +256,7 @@ class Houses:
     """Links with a one-way loss, and those of them with a finding, where both were heard enough."""
     alike: int = 0
     alike_told: int = 0
+    covered: Coverage = field(default_factory=Coverage)
 
     @property
     def links(self) -> int:
@@ -360,6 +361,8 @@ def _count(into: Houses, found: Link, truths: Sequence[Truth], one_way: bool, ru
     into.matrix[true, found.verdict] += 1
     into.probes += found.down.probes + found.up.probes
     into.directions += 2
+    for result, truth in zip((found.down, found.up), truths, strict=True):
+        into.covered.add(result, 1 - truth.lost, rules.confidence)
     if all(truth.lost < 0.4 for truth in truths):
         if one_way:
             into.one_way += 1
@@ -465,7 +468,8 @@ def say_houses(seed: int, count: int) -> list[str]:
                 f" agreeing {100 * found.agreeing / found.links:.1f} %,"
                 f" probes {100 * found.cost:.1f} % of {FIXED} a direction;"
                 f" asymmetry told {found.one_way_told} of {found.one_way},"
-                f" falsely {found.alike_told} of {found.alike}"
+                f" falsely {found.alike_told} of {found.alike};"
+                f" intervals cover {100 * found.covered.share:.1f} %"
             )
             if not rules.margin_shown:
                 continue
