@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 from datetime import timedelta
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
@@ -12,6 +13,8 @@ from labctl.config.fields import Name, Real, Strict, Text, Whole, choice, sectio
 from labctl.config.problems import quote
 from labctl.config.times import Duration, Within
 
+
+_Word = TypeVar("_Word", bound=enum.StrEnum)
 
 class LifeStep(enum.StrEnum):
     """Instants of a device's life, in their order."""
@@ -42,6 +45,17 @@ class KeyFault(enum.StrEnum):
 
 
 class Layer(enum.StrEnum):
+class KeyCheck(enum.StrEnum):
+    """What a device has to look at in its partner's messages of a key establishment."""
+
+    SUITE = "suite"
+    ISSUER = "issuer"
+    SUBJECT = "subject"
+    KEY_USAGE = "key-usage"
+    CONFIRMATION = "confirmation"
+    ORDER = "order"
+
+
     """Whose payload is malformed."""
 
     ZCL = "zcl"
@@ -57,28 +71,38 @@ class Button(enum.StrEnum):
     TOP_UP = "top-up"
 
 
-def _layers(value: Any) -> tuple[Layer, ...]:
-    words = [layer.value for layer in Layer]
+def _words(kind: type[_Word], what: str, value: Any) -> tuple[_Word, ...]:
+    words = [word.value for word in kind]
     if not isinstance(value, list | tuple) or not value:
-        raise wrong("a list of layers is needed", "write some of: " + ", ".join(words))
+        raise wrong(f"a list of {what}s is needed", "write some of: " + ", ".join(words))
     for word in value:
         if word not in words:
-            raise wrong(f"there is no layer {quote(word)}", "write some of: " + ", ".join(words))
-    unique(value, what="layer")
-    return tuple(Layer(word) for word in value)
+            raise wrong(f"there is no {what} {quote(word)}", "write some of: " + ", ".join(words))
+    unique(value, what=what)
+    return tuple(kind(word) for word in value)
+
+
+def _schema(kind: type[enum.StrEnum]) -> WithJsonSchema:
+    return WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"enum": [word.value for word in kind]},
+            "minItems": 1,
+            "x-kind": "list of " + ", ".join(f"`{word.value}`" for word in kind),
+        }
+    )
 
 
 Layers = Annotated[
     tuple[Layer, ...],
-    BeforeValidator(_layers),
-    WithJsonSchema(
-        {
-            "type": "array",
-            "items": {"enum": [layer.value for layer in Layer]},
-            "minItems": 1,
-            "x-kind": "list of `zcl`, `aps`, `zdo`",
-        }
-    ),
+    BeforeValidator(partial(_words, Layer, "layer")),
+    _schema(Layer),
+]
+
+KeyChecks = Annotated[
+    tuple[KeyCheck, ...],
+    BeforeValidator(partial(_words, KeyCheck, "check")),
+    _schema(KeyCheck),
 ]
 
 _Period = Annotated[Duration, Within("1s", "30d")]
@@ -133,6 +157,16 @@ class KeyFaults(Strict):
     never: bool = False
     """It establishes no key, and reads on under the key of its install code."""
 
+    overlooks: KeyChecks = ()
+    """What it does not look at in its partner's messages."""
+    never_terminates: bool = False
+    """It ends an exchange without telling its partner."""
+    keeps_key: bool = False
+    """It says that the confirmation is wrong, and takes the key all the same."""
+    gives_up: bool = False
+    """It does not try again after an attempt that failed."""
+    patience: Annotated[Duration, Within("1s", "1h")] | None = None
+    """How long it waits for its partner, whatever that declared. Default: that, and 2 s more."""
 
 class Behaviour(Strict):
     """How a virtual device departs from a healthy one. As it stands here, it is healthy."""

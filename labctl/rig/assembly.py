@@ -257,6 +257,11 @@ def _key_faults(entry: KeyFaultsEntry) -> virtual.KeyFaults:
     )
 
 
+        overlooks=frozenset(virtual.KeyCheck(check.value) for check in entry.overlooks),
+        never_terminates=entry.never_terminates,
+        keeps_key=entry.keeps_key,
+        gives_up=entry.gives_up,
+        patience_s=_seconds(entry.patience),
 def virtual_kind(device: DeviceUnderTest) -> virtual.Kind | None:
     """Which virtual device a device under test is; None when there is none of its kind."""
     entry = device.device.virtual

@@ -23,6 +23,7 @@ from labctl.rig.state_folder import StateFolder
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.devices import (
     Behaviour,
+    KeyCheck,
     Kind,
     LifeStep,
     load_picture,
@@ -57,6 +58,11 @@ KNOBS: dict[str, Any] = {
         "confirm_work": "500ms",
         "ignores_wait": True,
         "never": True,
+        "overlooks": ["issuer", "order"],
+        "never_terminates": True,
+        "keeps_key": True,
+        "gives_up": True,
+        "patience": "7s",
     },
     "leaves_at": "joined",
     "silent_at": "registered",
@@ -116,6 +122,7 @@ def test_every_knob_reaches_the_device(tmp_path: Path) -> None:
         assert getattr(found, field.name) != getattr(healthy, field.name), field.name
     for field in dataclasses.fields(found.key_establishment):
         assert getattr(found.key_establishment, field.name) not in (None, False), field.name
+    assert found.key_establishment.overlooks == {KeyCheck.ISSUER, KeyCheck.ORDER}
     assert found.power_cut_at is LifeStep.KEY_CONFIRM
     assert found.malformed is not None
     assert (found.malformed.per_second, found.malformed.after_s, found.malformed.duration_s) == (
@@ -126,7 +133,7 @@ def test_every_knob_reaches_the_device(tmp_path: Path) -> None:
     assert set(KNOBS) | {"read_periods"} == set(written.Behaviour.model_fields)
 
 
-@pytest.mark.parametrize("name", ["LifeStep", "KeyFault", "Layer", "Button"])
+@pytest.mark.parametrize("name", ["LifeStep", "KeyFault", "KeyCheck", "Layer", "Button"])
 def test_the_files_know_the_words_that_the_devices_know(name: str) -> None:
     one: type[StrEnum] = getattr(written, name)
     other: type[StrEnum] = getattr(understood, name)

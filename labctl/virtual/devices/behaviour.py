@@ -39,6 +39,17 @@ class KeyFault(enum.StrEnum):
 
 class Layer(enum.StrEnum):
     """Whose payload is malformed."""
+class KeyCheck(enum.StrEnum):
+    """What a device has to look at in its partner's messages of a key establishment."""
+
+    SUITE = "suite"  # that it has the suite
+    ISSUER = "issuer"  # that its own authority issued the certificate
+    SUBJECT = "subject"  # that the certificate is of who sent it
+    KEY_USAGE = "key-usage"  # that the certificate is for key agreement
+    CONFIRMATION = "confirmation"  # that MACU or MACV is right
+    ORDER = "order"  # that it is the message which is due
+
+
 
     ZCL = "zcl"
     APS = "aps"
@@ -99,6 +110,16 @@ class KeyFaults:
     """Do not establish keys at all: read on under the install code's key."""
 
 
+    overlooks: frozenset[KeyCheck] = frozenset()
+    """What of the partner's messages is not looked at."""
+    never_terminates: bool = False
+    """Send no Terminate."""
+    keeps_key: bool = False
+    """Take the key of an exchange that was ended with BAD_KEY_CONFIRM."""
+    gives_up: bool = False
+    """Do not begin again after a failure, until the device is on a network anew."""
+    patience_s: float | None = None
+    """Wait so long for each message of the partner; as it declared, and 2 s more, when None."""
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
     """Knobs that make a device misbehave. As they are here, it is a good device."""

@@ -186,7 +186,7 @@ class KeyResponder:
         """What the hub's next message, or its silence, makes of the machine."""
         machine = exchange.machine
         try:
-            async with asyncio.timeout(machine.deadline_s):
+            async with asyncio.timeout(self.habits.patience_s(machine)):
                 frame = await exchange.heard.get()
         except TimeoutError:
             return machine.timed_out()

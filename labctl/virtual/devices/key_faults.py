@@ -30,12 +30,16 @@ class KeyMessages:
     without_key_usage: bool
     suite: int
     rng: random.Random
+    mute: bool = False
+    """It does not tell its partner that it ended the exchange."""
     _initiate: bytes = field(default=b"", init=False)
 
     def outgoing(self, command: CommandId, payload: bytes) -> Sequence[Message]:
         """The messages to send in place of this one, in their order."""
         if command is CommandId.INITIATE:
             payload = self._own_initiate(payload)
+        if command is CommandId.TERMINATE and self.mute:
+            return []
         if self.fault is None or command is CommandId.TERMINATE:
             return [(command, payload)]
         if self.fault is KeyFault.REPEATED:

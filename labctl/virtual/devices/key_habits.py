@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from labctl.smart_energy.cbke import (
@@ -19,6 +20,7 @@ from labctl.smart_energy.cbke import (
 from labctl.smart_energy.eui64 import Eui64
 from labctl.virtual.devices.behaviour import KeyFaults, LifeStep
 from labctl.virtual.devices.key_faults import KeyMessages
+from labctl.virtual.devices.key_leniency import LenientKeyEstablishment
 from labctl.virtual.devices.settings import Timings
 from labctl.virtual.node import LinkKey, Node
 
@@ -51,7 +53,12 @@ class KeyHabits:
     ) -> KeyEstablishment:
         """For one attempt with the trust centre."""
         faults, t = self.faults, self.timings
-        return KeyEstablishment(
+        make: Callable[..., KeyEstablishment] = KeyEstablishment
+        if faults.overlooks or faults.keeps_key:
+            make = partial(
+                LenientKeyEstablishment, overlooks=faults.overlooks, keeps_key=faults.keeps_key
+            )
+        return make(
             role,
             self.identities,
             # Of a device with somebody else's certificate, the machine is that somebody.
@@ -63,12 +70,19 @@ class KeyHabits:
             suite=suite,
         )
 
+    def patience_s(self, machine: KeyEstablishment) -> float | None:
+        """How long to wait for the partner's next message."""
+        declared = machine.deadline_s
+        return declared if declared is None else _or(self.faults.patience_s, declared)
+
     def messages(self, suite: int) -> KeyMessages:
         """What becomes of the messages of one attempt more."""
         is_faulty = self.faults.attempts is None or self.attempts < self.faults.attempts
         self.attempts += 1
         fault = self.faults.fault if is_faulty else None
-        return KeyMessages(fault, self.without_key_usage, suite, self.rng)
+        return KeyMessages(
+            fault, self.without_key_usage, suite, self.rng, mute=self.faults.never_terminates
+        )
 
     async def work(self, command: int) -> None:
         """The time that the arithmetic takes on a small processor; here it takes next to none."""

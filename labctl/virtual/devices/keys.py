@@ -79,6 +79,8 @@ class KeyDriver:
                 continue
             if outcome.status is TerminateStatus.UNKNOWN_ISSUER:
                 raise IssuerUnknown
+            if self.habits.faults.gives_up:
+                await asyncio.Event().wait()  # which never comes
             failures += 1
             if failures >= t.key_failures:
                 failures = 0
@@ -114,7 +116,7 @@ class KeyDriver:
     async def _next(self, machine: KeyEstablishment) -> list[Action]:
         """What the partner's next message, or its silence, makes of the machine."""
         try:
-            async with asyncio.timeout(machine.deadline_s):
+            async with asyncio.timeout(self.habits.patience_s(machine)):
                 frame = await self._heard.get()
         except TimeoutError:
             return machine.timed_out()
