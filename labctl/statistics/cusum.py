@@ -59,7 +59,7 @@ class Walk:
         self.previous = point
         self.count += 1
         if self.base is None:
-            self.history.append(Judged(point.at_us, self._unit(point.y)))
+            self.history.append(Judged(point.at_us, point.value))
             self._join([point])
             return
         z = self.base.deviation(point)
@@ -80,11 +80,11 @@ class Walk:
         if point.version != earlier.version:
             # A version that comes before there was a baseline leaves the one before it to compare.
             old = self.base or self.before
-            self._close(earlier)
+            self._close()
             self._begin(point, Restart.VERSION, point.version)
             self.before = old
         elif days > self.settings.longest_gap_days:
-            self._close(earlier)
+            self._close()
             self._begin(point, Restart.GAP, f"{days:.0f} days without a night")
             self.before = None
 
@@ -160,7 +160,7 @@ class Walk:
         elif self._settled():
             settled, first = self.suspects, self.suspects[0]
             self.count -= len(settled)
-            self._close(point)
+            self._close()
             self._begin(first, Restart.LEVEL, "")
             self.count = len(settled)
             self.before = None
@@ -217,11 +217,9 @@ class Walk:
         assert self.base
         spread, level = self.base.spread(point), self.base.level
         around = (self._unit(level + spread) - self._unit(level - spread)) / 2
-        return Judged(
-            point.at_us, self._unit(point.y), self._unit(level), around, z, self.up, self.down
-        )
+        return Judged(point.at_us, point.value, self._unit(level), around, z, self.up, self.down)
 
-    def _close(self, last: Point) -> None:
+    def _close(self) -> None:
         """The segment is at its end; a change that still stands in it is a past one."""
         if self.alarm:
             self.past.append(self._changed(self.suspects, found_us=self.found_us))

@@ -135,10 +135,12 @@ class Stream:
 class Point:
     """A night on the scale of comparison.
 
-    `attempted` is 0 for values. `variance` is what counting alone gives, 0 for values.
+    `value` is in the measure's unit, `y` on the scale. `attempted` is 0 for values. `variance` is
+    what counting alone gives, 0 for values.
     """
 
     at_us: int
+    value: float
     y: float
     attempted: int
     variance: float
@@ -148,12 +150,13 @@ class Point:
     def of_night(cls, night: Night) -> Point:
         """A share, by Anscombe's arcsine."""
         n = night.attempted
-        return cls(night.at_us, anscombe(night.lost, n), n, 1 / (4 * n + 2), night.version)
+        y = anscombe(night.lost, n)
+        return cls(night.at_us, night.lost / n, y, n, 1 / (4 * n + 2), night.version)
 
     @classmethod
     def of_reading(cls, reading: Reading) -> Point:
         """A value, as it is."""
-        return cls(reading.at_us, reading.value, 0, 0.0, reading.version)
+        return cls(reading.at_us, reading.value, reading.value, 0, 0.0, reading.version)
 
     def expected(self, level: float) -> float:
         """What this night shows when nothing but its number of attempts differs from the rest.

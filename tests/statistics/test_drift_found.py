@@ -28,6 +28,13 @@ def test_missing_nights_are_no_nights() -> None:
     assert drift.sentence == "too early to say (29 of 30 nights)"
 
 
+def test_the_history_shows_what_was_counted() -> None:
+    nights = [Night(day * DAY_US, day % 3, 200 + day) for day in range(40)]
+    history = loss_drift(nights).history
+    assert [night.value for night in history] == [n.lost / n.attempted for n in nights]
+    assert [night.z is None for night in history] == [True] * 30 + [False] * 10
+
+
 def test_a_steady_stream_is_steady() -> None:
     drift = value_drift(values(*wobble(-60, 200)))
     assert drift.state is State.STEADY
