@@ -5,7 +5,7 @@ that can no longer be shown economically, or whether to go on. Two kinds:
 
 * a fixed plan: so many probes, at most so many lost (61 and two for 10 % at 95 %);
 * a sequential plan: Wald's probability ratio test between a good and a bad share, cut off at a
-  last probe. It passes a link without losses after 33 probes and fails a dead one after 10.
+  last probe. It passes a link without losses after 32 probes and fails a dead one after 10.
 
 What a plan does at a given share is computed exactly (`operating_characteristic`), not estimated;
 it holds for independent probes. Correlated ones are handed over as effective numbers.
@@ -157,7 +157,7 @@ def sequential_plan(
     limit: float = 0.10,
     good: float = 0.01,
     wrong_pass: float = 0.05,
-    wrong_fail: float = 0.04,
+    wrong_fail: float = 0.02,
     losses: int = 4,
     least: int = 10,
 ) -> Plan:

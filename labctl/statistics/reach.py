@@ -66,7 +66,7 @@ class Rules:
     """One-sided for what is decided, two-sided for what is shown."""
     good_loss: float = 0.01
     """A share of losses that ought to pass: the other end of the sequential plan."""
-    wrong_fail: float = 0.04
+    wrong_fail: float = 0.02
     """How often a link that loses `good_loss` may miss, by the sequential plan."""
     allowed_lost: int = 4
     """The sequential plan ends where so many losses would pass; the fixed plan allows two."""
