@@ -34,12 +34,6 @@ FAULTS = (
     _key_fault("keeps-key", "refuses a confirmation and keeps the key", "K13", keeps_key=True),
     _key_fault("gives-up", "does not try again after a failure", "K14", gives_up=True),
     _key_fault("impatient", "waits 12 s, whatever the hub declared", "K17", patience="12s"),
-    DeviceFault(
-        name="reads-before-key-establishment",
-        says="reads a meter before it has a key",
-        caught_by="K18",
-        behaviour={"reads_before_key_establishment": True},
-    ),
     # What it does wrong by itself: it never gets a key.
     DeviceFault(
         name="foreign-certificate",

@@ -241,6 +241,10 @@ class Client(NodeListener):
 
     # -- life ---------------------------------------------------------------------------------
 
+    async def read_too_early(self) -> bool | None:
+        """Read a meter as if the link key were established already; whether any value came."""
+        return await self._provocation.read_too_early()
+
     async def run(self) -> None:
         """Live until cancelled."""
         try:

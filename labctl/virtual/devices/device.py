@@ -173,6 +173,15 @@ class VirtualDevice:
         if self._came_back is not None and not self._came_back.done():
             self._came_back.set_result(None)
 
+    async def read_too_early(self) -> bool | None:
+        """Have it read a meter at once, in the clear and under the key that it has, to see what
+        the hub says; whether any value came. None when it could not ask: it is off, or there is no
+        meter.
+        """
+        if self._client is None or not self.is_on:
+            return None
+        return await self._client.read_too_early()
+
     def factory_reset(self) -> None:
         """Forget network and keys, as the button in the battery compartment does, while it is off.
 

@@ -24,12 +24,16 @@ class Provocation:
     timings: Timings
     saw: Observations
 
-    async def read_too_early(self) -> None:
-        """Read a meter before key establishment, in the clear and under the install code's key."""
+    async def read_too_early(self) -> bool | None:
+        """Read a meter before key establishment, in the clear and under the install code's key.
+
+        Whether any value came; None when no meter was found to ask.
+        """
         peer = await self._meter()
         if peer is None:
             self.saw.note(What.PROVOKED, "early read: no meter found")
-            return
+            return None
+        any_value = False
         for secured, how in ((False, "in the clear"), (True, "under the install code's key")):
             try:
                 records = await self.port.read(peer, METERING, (_SUMMATION,), aps_secured=secured)
@@ -40,7 +44,9 @@ class Provocation:
             else:
                 served = any(r.status == zcl.Status.SUCCESS for r in records.values())
                 outcome = "SERVED" if served else "no data"
+                any_value = any_value or served
             self.saw.note(What.PROVOKED, f"early read {how}: {outcome}")
+        return any_value
 
     async def write(self, peer: Peer) -> None:
         """Write the meter's Multiplier."""
