@@ -48,6 +48,7 @@ COMMANDS = {
         "labctl.cli.links:links", "How well devices and hub hear each other, by band."
     ),
     "trend": LazyCommand("labctl.cli.trend:trend", "What a rig's nights say: drift, flakes."),
+    "matrix": LazyCommand("labctl.cli.matrix:matrix", "What works with what, and since when."),
     "runs": LazyCommand("labctl.cli.record:runs", "List recorded runs."),
     "db": LazyCommand("labctl.cli.record:db", "Where the database is, and whether it is sound."),
     "virtual": LazyCommand(

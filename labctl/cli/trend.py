@@ -16,6 +16,7 @@ from labctl.config.paths import SUFFIXES, locate_database
 if TYPE_CHECKING:
     from labctl.record.trend import Trend
     from labctl.statistics.across import Attributed
+    from labctl.statistics.changes import Change
     from labctl.statistics.flakes import Flakiness
 
 
@@ -87,6 +88,16 @@ def _stream(each: Attributed) -> dict[str, Any]:
         "nights": drift.nights,
         "level": drift.level,
         "q": drift.q,
+        "past": [
+            {
+                "began": _day(past.began_us),
+                "before": past.before,
+                "after": past.after,
+                "worse": past.worse,
+                "over": past.over,
+            }
+            for past in drift.past
+        ],
         "change": change
         and {
             "began": _day(change.began_us),
@@ -125,6 +136,13 @@ def _as_text(found: Trend, *, every: bool) -> str:
     early = sum(each.finding.name == "TOO_EARLY" for each in found.findings)
     if early and not every:
         lines.append(f"too early to say of {early} streams: --all shows how many nights they have")
+    for each in found.findings:
+        lines += [
+            f"became its level: {' '.join(_row(each)[1:3])}:"
+            f" {_moved(change, each.drift.measure.unit)}"
+            for change in each.drift.past
+            if change.worse and not change.over
+        ]
     for flake in found.flakes:
         lines.append(
             f"flaky: {flake.key.case} {flake.key.device}: {flake.flaky} of {flake.nights} nights"
@@ -140,13 +158,19 @@ def _row(each: Attributed) -> tuple[str, ...]:
     change = drift.change
     if change is None:
         return (each.finding.value, where, f"{drift.key.case} {drift.key.quantity}", each.reason)
-    unit = drift.measure.unit
-    moved = f"{_value(change.before, unit)} to {_value(change.after, unit)}"
+    moved = _moved(change, drift.measure.unit)
     return (
         each.finding.value,
         where,
         f"{drift.key.case} {drift.key.quantity}",
-        f"{moved} since {_day(change.began_us)}: {each.reason}",
+        f"{moved}: {each.reason}",
+    )
+
+
+def _moved(change: Change, unit: str) -> str:
+    return (
+        f"{_value(change.before, unit)} to {_value(change.after, unit)}"
+        f" since {_day(change.began_us)}"
     )
 
 

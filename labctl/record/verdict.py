@@ -147,6 +147,11 @@ _OUTCOMES = {
 """What a case says of the run. One that is not applicable says nothing."""
 
 
+def verdict_of(outcome: CaseOutcome) -> Verdict | None:
+    """What a case's outcome says of its run; None when it says nothing."""
+    return _OUTCOMES.get(outcome)
+
+
 def assess_campaign(data: RunData, campaign: Campaign) -> Assessment:
     """What the last attempts at the cases say of each device under test, and of the run.
 
@@ -156,7 +161,7 @@ def assess_campaign(data: RunData, campaign: Campaign) -> Assessment:
     rig = _rig_findings(data) if data.run.verdict is None else []
     found: dict[int | None, list[Finding]] = {None: []}
     for result in campaign.last_attempts:
-        verdict = _OUTCOMES.get(CaseOutcome(result.outcome))
+        verdict = verdict_of(CaseOutcome(result.outcome))
         if verdict is None or (result.quarantine and verdict is not Verdict.PASS):
             continue
         text = f"{result.case} {result.title}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -216,3 +217,18 @@ def test_the_command_says_it(
     assert ("flaky: D19 cad-1: 5 of 60 nights" in said) == ("--json" not in words)
     assert "cad-2" in said
     assert ("p95_s" in said) == (words != [])
+
+
+def test_a_change_for_the_worse_that_became_the_level_is_still_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from labctl.cli.main import main
+
+    path = tmp_path / "lab.db"
+    record_nights(path, 140, lost={"cad-1": (40, 0.06)}, reference="cad-2")
+    assert main(["trend", "lab", "--db", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "became its level: cad-1 delivery loss: 2" in said.replace("2.1", "2").replace(
+        "1.9", "2"
+    )
+    assert "since 2026-02-1" in said
