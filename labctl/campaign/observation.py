@@ -190,6 +190,15 @@ def metering_schedule(device: Subject, fuel: str) -> ReadSchedule:
     raise NotApplicable(f"the rig file has no reads of {fuel} for {device.name}")
 
 
+def metering_endpoint(device: Subject, schedule: ReadSchedule, fuel: str) -> int:
+    """The endpoint of the hub at which a schedule of `metering_schedule` reads that fuel."""
+    if schedule.endpoint is not None:
+        return schedule.endpoint
+    meters = device.session.loaded.rig.meters
+    name = schedule.meter or next(name for name, each in meters.items() if each.kind == fuel)
+    return device.session.hub.endpoint_of(name)
+
+
 async def observe(stage: Stage, seconds: float) -> Observation:
     """Have every device that can be paired on the network, and leave all alone for so long.
 

@@ -9,12 +9,13 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from labctl.config.display_faults import DisplayFaults
 from labctl.config.fields import Name, Real, Strict, Text, Whole, choice, section, unique, wrong
 from labctl.config.problems import quote
 from labctl.config.times import Duration, Within
 
-
 _Word = TypeVar("_Word", bound=enum.StrEnum)
+
 
 class LifeStep(enum.StrEnum):
     """Instants of a device's life, in their order."""
@@ -44,7 +45,6 @@ class KeyFault(enum.StrEnum):
     UNKNOWN_SUITE = "unknown-suite"
 
 
-class Layer(enum.StrEnum):
 class KeyCheck(enum.StrEnum):
     """What a device has to look at in its partner's messages of a key establishment."""
 
@@ -56,6 +56,7 @@ class KeyCheck(enum.StrEnum):
     ORDER = "order"
 
 
+class Layer(enum.StrEnum):
     """Whose payload is malformed."""
 
     ZCL = "zcl"
@@ -156,7 +157,6 @@ class KeyFaults(Strict):
     """It tries again at once, whatever Terminate asks for."""
     never: bool = False
     """It establishes no key, and reads on under the key of its install code."""
-
     overlooks: KeyChecks = ()
     """What it does not look at in its partner's messages."""
     never_terminates: bool = False
@@ -167,6 +167,7 @@ class KeyFaults(Strict):
     """It does not try again after an attempt that failed."""
     patience: Annotated[Duration, Within("1s", "1h")] | None = None
     """How long it waits for its partner, whatever that declared. Default: that, and 2 s more."""
+
 
 class Behaviour(Strict):
     """How a virtual device departs from a healthy one. As it stands here, it is healthy."""
@@ -255,6 +256,14 @@ class Behaviour(Strict):
     """The device asks for the next block of its image at once, though it is told to wait."""
     prefers_wrong_band: bool = False
     """The device joins on the band that it is to prefer least, wherever it hears it."""
+    gives_up_after_unsupported: bool = False
+    """The device ends a read schedule for good once it hears that an attribute is unsupported."""
+    crashes_on_malformed: bool = False
+    """The device hangs for good once it hears something malformed."""
+    display: Annotated[DisplayFaults, BeforeValidator(section)] = Field(
+        default_factory=DisplayFaults
+    )
+    """How what the device shows goes wrong."""
     clock_ppm: Annotated[float, Real(-100_000, 100_000)] | None = None
     """How fast its clock runs, parts per million. Default: drawn from -20 to 20."""
     read_periods: Annotated[

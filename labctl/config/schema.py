@@ -75,6 +75,7 @@ _TITLES = {
     "VirtualDevice": "`devices.NAME.virtual`",
     "Behaviour": "`devices.NAME.virtual.behaviour`",
     "KeyFaults": "`devices.NAME.virtual.behaviour.key_establishment`",
+    "DisplayFaults": "`devices.NAME.virtual.behaviour.display`",
     "Burst": "`devices.NAME.virtual.behaviour`: `replays`, `flood`, `rejoin_storm`",
     "Malformed": "`devices.NAME.virtual.behaviour.malformed`",
     "Press": "`devices.NAME.virtual.behaviour.presses`, each",

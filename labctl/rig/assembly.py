@@ -218,6 +218,9 @@ def behaviour(entry: BehaviourEntry) -> virtual.Behaviour:
         keeps_tenant_data=entry.keeps_tenant_data,
         ignores_ota_wait=entry.ignores_ota_wait,
         prefers_wrong_band=entry.prefers_wrong_band,
+        gives_up_after_unsupported=entry.gives_up_after_unsupported,
+        crashes_on_malformed=entry.crashes_on_malformed,
+        display=virtual.DisplayFaults(**entry.display.model_dump()),
         clock_ppm=entry.clock_ppm,
     )
 
@@ -254,14 +257,14 @@ def _key_faults(entry: KeyFaultsEntry) -> virtual.KeyFaults:
         confirm_work_s=_seconds(entry.confirm_work),
         ignores_wait=entry.ignores_wait,
         never=entry.never,
-    )
-
-
         overlooks=frozenset(virtual.KeyCheck(check.value) for check in entry.overlooks),
         never_terminates=entry.never_terminates,
         keeps_key=entry.keeps_key,
         gives_up=entry.gives_up,
         patience_s=_seconds(entry.patience),
+    )
+
+
 def virtual_kind(device: DeviceUnderTest) -> virtual.Kind | None:
     """Which virtual device a device under test is; None when there is none of its kind."""
     entry = device.device.virtual

@@ -35,4 +35,10 @@ FAULTS = (
         caught_by="D20",
         behaviour={"read_periods": {"gas": "5min"}},
     ),
+    DeviceFault(
+        name="gives-up-after-unsupported",
+        says="it never reads electricity again once an attribute was unsupported",
+        caught_by="D25",
+        behaviour={"gives_up_after_unsupported": True},
+    ),
 )

@@ -94,6 +94,15 @@ KNOBS: dict[str, Any] = {
     "keeps_tenant_data": True,
     "ignores_ota_wait": True,
     "prefers_wrong_band": True,
+    "gives_up_after_unsupported": True,
+    "crashes_on_malformed": True,
+    "display": {
+        "ignores_multiplier": True,
+        "ignores_divisor": True,
+        "forgets_summation": True,
+        "keeps_first_price": True,
+        "history_in_local_time": True,
+    },
     "clock_ppm": 40,
 }
 
@@ -122,6 +131,8 @@ def test_every_knob_reaches_the_device(tmp_path: Path) -> None:
         assert getattr(found, field.name) != getattr(healthy, field.name), field.name
     for field in dataclasses.fields(found.key_establishment):
         assert getattr(found.key_establishment, field.name) not in (None, False), field.name
+    for field in dataclasses.fields(found.display):
+        assert getattr(found.display, field.name), field.name
     assert found.key_establishment.overlooks == {KeyCheck.ISSUER, KeyCheck.ORDER}
     assert found.power_cut_at is LifeStep.KEY_CONFIRM
     assert found.malformed is not None

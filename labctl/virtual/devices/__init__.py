@@ -16,6 +16,7 @@ from labctl.virtual.devices.behaviour import (
     Press,
 )
 from labctl.virtual.devices.device import VirtualDevice
+from labctl.virtual.devices.display_faults import DisplayFaults
 from labctl.virtual.devices.observations import Observation, Observations, ReadCount, What
 from labctl.virtual.devices.picture import Picture, load_picture, picture_path
 from labctl.virtual.devices.screen import MeterReadout, Screen
@@ -33,10 +34,11 @@ __all__ = [
     "Behaviour",
     "Burst",
     "Button",
+    "DisplayFaults",
     "Fuel",
+    "KeyCheck",
     "KeyFault",
     "KeyFaults",
-    "KeyCheck",
     "Kind",
     "Layer",
     "LifeStep",

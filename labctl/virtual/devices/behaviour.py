@@ -8,6 +8,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
+from labctl.virtual.devices.display_faults import DisplayFaults
+
 
 class LifeStep(enum.StrEnum):
     """Instants of a device's life at which something may be made to happen, in their order."""
@@ -37,8 +39,6 @@ class KeyFault(enum.StrEnum):
     UNKNOWN_SUITE = "unknown-suite"  # Initiate names a suite that does not exist
 
 
-class Layer(enum.StrEnum):
-    """Whose payload is malformed."""
 class KeyCheck(enum.StrEnum):
     """What a device has to look at in its partner's messages of a key establishment."""
 
@@ -50,6 +50,8 @@ class KeyCheck(enum.StrEnum):
     ORDER = "order"  # that it is the message which is due
 
 
+class Layer(enum.StrEnum):
+    """Whose payload is malformed."""
 
     ZCL = "zcl"
     APS = "aps"
@@ -108,8 +110,6 @@ class KeyFaults:
     """Try again at once, whatever Terminate asks for, and without a pause after ten failures."""
     never: bool = False
     """Do not establish keys at all: read on under the install code's key."""
-
-
     overlooks: frozenset[KeyCheck] = frozenset()
     """What of the partner's messages is not looked at."""
     never_terminates: bool = False
@@ -120,6 +120,8 @@ class KeyFaults:
     """Do not begin again after a failure, until the device is on a network anew."""
     patience_s: float | None = None
     """Wait so long for each message of the partner; as it declared, and 2 s more, when None."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
     """Knobs that make a device misbehave. As they are here, it is a good device."""
@@ -206,5 +208,11 @@ class Behaviour:
     """Ask for the next block at once though the server says to wait."""
     prefers_wrong_band: bool = False
     """Join on the band that it is to prefer least, wherever it hears it at all."""
+    gives_up_after_unsupported: bool = False
+    """End a read schedule for good once an attribute of it is answered with 0x86."""
+    crashes_on_malformed: bool = False
+    """Hang for good, radio and all, once a ZCL frame or an answer cannot be read."""
+    display: DisplayFaults = field(default_factory=DisplayFaults)
+    """How what the device shows goes wrong."""
     clock_ppm: float | None = None
     """How much too fast the crystal runs, parts per million; drawn from -20..20 when None."""

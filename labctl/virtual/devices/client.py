@@ -125,7 +125,7 @@ class Client(NodeListener):
         self._left_at: set[LifeStep] = set()
         self._profile = KINDS[body.kind]
         self._switched_on_s = asyncio.get_running_loop().time()
-        self.screen = Screen()
+        self.screen = Screen(body.behaviour.display)
         self.node = make_node(memory, self)
         self._has_sub_ghz = Band.MHZ_868 in body.bands.order
         self.node.endpoints[ENDPOINT] = self._profile.descriptor(
@@ -160,6 +160,7 @@ class Client(NodeListener):
             fixed_counter=rng.randrange(256) if behaviour.duplicate_counters else None,
         )
         self.port.on_command = self._command
+        self.port.on_garbage = self._heard_garbage
         self._sub_ghz = SubGhzClient(node, self.port, t, behaviour, self._silence, saw)
         habits = KeyHabits(
             node,
@@ -202,6 +203,7 @@ class Client(NodeListener):
             self._time_server,
             self._silence,
             behaviour.reads_per_slot,
+            behaviour.gives_up_after_unsupported,
         )
         self._trouble = Trouble(
             node,
@@ -239,11 +241,11 @@ class Client(NodeListener):
         """Whether the link key is one from key establishment."""
         return self._memory.authorised
 
-    # -- life ---------------------------------------------------------------------------------
-
     async def read_too_early(self) -> bool | None:
         """Read a meter as if the link key were established already; whether any value came."""
         return await self._provocation.read_too_early()
+
+    # -- life ---------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Live until cancelled."""
@@ -537,6 +539,11 @@ class Client(NodeListener):
         """The parent does not answer polls any more."""
         self._interrupt(NetworkLost("parent lost"))
 
+    def _heard_garbage(self) -> None:
+        """Something malformed: a sound device leaves it at that."""
+        if self._body.behaviour.crashes_on_malformed:
+            self._fall_silent()
+
     def _interrupt(self, why: NetworkLost | _Departed) -> None:
         if self._interruption is not None and not self._interruption.done():
             self._interruption.set_result(why)
@@ -565,6 +572,7 @@ class Client(NodeListener):
             self.application.hear(peer, cluster_id, frame)
         except zcl.ZclError as error:
             self._saw.note(What.GARBAGE, str(error))
+            self._heard_garbage()
             return
         if heard:
             self._saw.note(What.PUSHED, heard)

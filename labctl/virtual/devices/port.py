@@ -59,7 +59,8 @@ class ZclPort:
 
     `on_command(peer, cluster id, frame)` hears every cluster command and report from a server,
     solicited or not; `on_key_frame(peer, frame)` hears Key Establishment and its Default Responses;
-    `on_secured(nwk)` hears that something came under a link key.
+    `on_secured(nwk)` hears that something came under a link key, `on_garbage()` that something
+    could not be read.
     While there is `silence`, requests wait for its end, and everything else is left unsaid.
     With `fixed_counter` all requests have that APS counter, which no sound device does.
     """
@@ -90,6 +91,7 @@ class ZclPort:
         self.on_command: Callable[[Peer, int, zcl.Frame], None] = lambda _peer, _id, _frame: None
         self.on_key_frame: Callable[[Peer, zcl.Frame], None] = lambda _peer, _frame: None
         self.on_secured: Callable[[int], None] = lambda _nwk: None
+        self.on_garbage: Callable[[], None] = lambda: None
 
     # -- silence ------------------------------------------------------------------------------
 
@@ -271,6 +273,7 @@ class ZclPort:
             records = zcl.parse_read_response(answer.payload)
         except zcl.ZclError as error:
             self._saw.note(What.GARBAGE, f"answer to a read: {error}")
+            self.on_garbage()
             raise NoAnswer("malformed answer") from error
         return {record.attribute: record for record in records}
 
@@ -298,6 +301,7 @@ class ZclPort:
             frame = zcl.Frame.parse(indication.payload)
         except zcl.ZclError as error:
             self._saw.note(What.GARBAGE, str(error))
+            self.on_garbage()
             return
         is_refusal = not frame.cluster_specific and frame.command == zcl.Global.DEFAULT_RESPONSE
         if indication.cluster_id == KEY_ESTABLISHMENT and (frame.cluster_specific or is_refusal):

@@ -39,17 +39,20 @@ class Reader:
     silence: Silence
     copies: int = 1
     """How many times each read is sent at once; a sound device does so once."""
+    gives_up: bool = False
+    """Whether a schedule is over once an attribute of it is unsupported; a sound device goes on."""
+    over: set[str] = field(default_factory=set)
     anchors: dict[str, float] = field(default_factory=dict)
     failures: int = 0
 
     async def run(self, schedule: ReadSchedule) -> None:
-        """Never returns; raise `NetworkLost` when too many reads in a row failed."""
+        """Returns only when it gives up; raise `NetworkLost` when too many reads in a row fail."""
         loop = asyncio.get_running_loop()
         period = schedule.period_s * self.crystal
         anchor = self.anchors.setdefault(schedule.name, loop.time())
         count = self.saw.read(schedule.name)
         slot = max(0, math.ceil((loop.time() - anchor) / period))
-        while True:
+        while schedule.name not in self.over:
             # A slot is served a little late, by whatever else the firmware was doing.
             late = self.rng.expovariate(1 / self.timings.scheduling_jitter_s)
             due = anchor + slot * period + min(late, _MAX_LATENESS_S)
@@ -159,4 +162,7 @@ class Reader:
             utc = records[_TIME_ATTRIBUTE].value
             if isinstance(utc, int) and utc:
                 self.screen.set_time(utc, now)
-        return any(record.status == zcl.Status.SUCCESS for record in records.values())
+        statuses = {record.status for record in records.values()}
+        if self.gives_up and zcl.Status.UNSUPPORTED_ATTRIBUTE in statuses:
+            self.over.add(schedule.name)
+        return zcl.Status.SUCCESS in statuses

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass, field
 
 from labctl.virtual.devices import published, zcl
+from labctl.virtual.devices.display_faults import DisplayFaults
 from labctl.virtual.devices.payloads import DisplayMessage, PublishPrice
 from labctl.virtual.devices.peer import Peer
 from labctl.virtual.devices.published import Publication
@@ -24,6 +26,7 @@ _UNIT, _MULTIPLIER, _DIVISOR, _SUMMATION_FORMAT = 0x0300, 0x0301, 0x0302, 0x0303
 _DEVICE_TYPE, _SITE_ID, _SERIAL, _DEMAND = 0x0306, 0x0307, 0x0308, 0x0400
 
 _TODAY = 0x0401
+_USUAL_DIVISOR = 1000
 
 _UNITS = {0x00: "kWh", 0x01: "m³", 0x02: "ft³", 0x03: "ccf"}
 
@@ -37,6 +40,9 @@ class MeterReadout:
     read_at_s: dict[int, float] = field(default_factory=dict)
     midnight_raw: int | None = None
     day: int | None = None
+    faults: DisplayFaults = field(default_factory=DisplayFaults)
+    first_raw: int | None = None
+    """The register at the first reading since power-on."""
 
     def take(self, records: dict[int, zcl.Record], now_s: float) -> None:
         """Keep what was read, `now_s` on the loop's clock."""
@@ -44,6 +50,8 @@ class MeterReadout:
             if record.status == zcl.Status.SUCCESS:
                 self.raw[attribute] = record.value
                 self.read_at_s[attribute] = now_s
+        if self.first_raw is None:
+            self.first_raw = self.summation_raw
 
     def follow_day(self, utc: float | None, *, today: bool) -> None:
         """Keep what the register showed at midnight (UTC): today's consumption counts from there.
@@ -94,8 +102,8 @@ class MeterReadout:
 
     def _scale(self, raw: zcl.Value) -> float | None:
         # A meter that serves no multiplier or divisor means 1 (Smart Energy 1.4a D.3.2.2.4).
-        multiplier = self.raw.get(_MULTIPLIER, 1)
-        divisor = self.raw.get(_DIVISOR, 1)
+        multiplier = 1 if self.faults.ignores_multiplier else self.raw.get(_MULTIPLIER, 1)
+        divisor = _USUAL_DIVISOR if self.faults.ignores_divisor else self.raw.get(_DIVISOR, 1)
         if not (isinstance(raw, int) and isinstance(multiplier, int) and isinstance(divisor, int)):
             return None
         return raw * multiplier / divisor if divisor else None
@@ -109,6 +117,8 @@ class MeterReadout:
     @property
     def consumption(self) -> float | None:
         """The meter reading in `unit`: raw x multiplier / divisor."""
+        if self.faults.forgets_summation and self.first_raw is not None:
+            return self._scale((self.summation_raw or 0) - self.first_raw)
         return self._scaled(_SUMMATION)
 
     @property
@@ -160,6 +170,25 @@ _CONSUMERS = frozenset(
 )
 """Publications that tell of the consumer."""
 _PREPAYMENT_MODE = 0x02
+_HALF_HOUR_LOG, _DELIVERED = 0x0000, 0
+_NO_SAMPLE = 0xFFFFFF
+_HOUR_S = 3600
+_EPOCH = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
+
+
+def _is_summer(utc: int) -> bool:
+    """Whether British clocks are an hour ahead, at `utc` seconds since 2000."""
+    at = _EPOCH + datetime.timedelta(seconds=utc)
+    begin, end = (_last_sunday(at.year, month) for month in (3, 10))
+    return begin <= at < end
+
+
+def _last_sunday(year: int, month: int) -> datetime.datetime:
+    """01:00 UTC of the last Sunday of a month that has 31 days."""
+    last = datetime.datetime(year, month, 31, 1, tzinfo=datetime.UTC)
+    return last - datetime.timedelta(days=(last.weekday() + 1) % 7)
+
+
 _KEPT_OF_A_KIND = 64
 
 
@@ -171,6 +200,7 @@ class Screen:
     published, newest last, by the endpoint and the name of the publication.
     """
 
+    faults: DisplayFaults = field(default_factory=DisplayFaults)
     meters: dict[Peer, MeterReadout] = field(default_factory=dict)
     prices: dict[Peer, PublishPrice] = field(default_factory=dict)
     attributes: dict[tuple[Peer, int], dict[int, zcl.Value]] = field(default_factory=dict)
@@ -213,6 +243,8 @@ class Screen:
         if not frame.cluster_specific:
             return self._report(peer, cluster_id, frame, now_s)
         if cluster_id == PRICE and frame.command == 0x00:
+            if self.faults.keeps_first_price and peer in self.prices:
+                return "price"
             self.prices[peer] = PublishPrice.parse(frame.payload)
             return "price"
         if cluster_id == MESSAGING and frame.command in (0x00, 0x02):
@@ -233,6 +265,25 @@ class Screen:
         """The newest publication of that name from an endpoint."""
         kept = self.told.get((peer, name))
         return kept[-1] if kept else None
+
+    def half_hours(self, peer: Peer) -> dict[int, int]:
+        """The device's log of half-hours of a meter: raw amounts by their beginning, s since 2000.
+
+        It is put together from what the meter published of its half-hour log; what it had no value
+        for is left out.
+        """
+        found: dict[int, int] = {}
+        for publication in self.told.get((peer, "SampledData"), ()):
+            fields = publication.fields
+            if fields["id"] != _HALF_HOUR_LOG or fields["type"] != _DELIVERED:
+                continue
+            for number, raw in enumerate(fields["oldest_first"]):
+                start = fields["start"] + number * fields["interval"]
+                if self.faults.history_in_local_time and _is_summer(start):
+                    start += _HOUR_S
+                if raw != _NO_SAMPLE:
+                    found[start] = raw
+        return found
 
     def take(
         self, peer: Peer, cluster_id: int, records: dict[int, zcl.Record], now_s: float

@@ -102,7 +102,7 @@ class Survey:
             self.screen.hub_model = model.value
 
     async def _meter(self, peer: Peer) -> None:
-        meter = MeterReadout(peer)
+        meter = MeterReadout(peer, faults=self.screen.faults)
         for attributes in (_FORMATTING, _NAMES, _STATE):
             meter.take(await self._read(peer, METERING, attributes), self._now())
         fuel = meter.fuel

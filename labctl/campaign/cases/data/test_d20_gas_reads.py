@@ -16,11 +16,10 @@ from __future__ import annotations
 
 from labctl.campaign.case import Measure, case
 from labctl.campaign.measurements import Measurements
-from labctl.campaign.observation import Observation, metering_schedule
+from labctl.campaign.observation import Observation, metering_endpoint, metering_schedule
 from labctl.campaign.subject import Subject
 from labctl.clock import MICROSECONDS
 from labctl.events import DeviceKind
-from labctl.hub.hub import Hub
 
 _HALF_HOUR_S = 1800.0
 _CLOCKS = 0.999
@@ -38,15 +37,12 @@ _CLOCKS = 0.999
     kinds=(DeviceKind.CAD, DeviceKind.IHD, DeviceKind.PPMID),
     meters=("gas",),
 )
-async def test_gas_reads(
-    device: Subject, hub: Hub, measure: Measurements, observation: Observation
-) -> None:
+async def test_gas_reads(device: Subject, measure: Measurements, observation: Observation) -> None:
     schedule = metering_schedule(device, "gas")
     least_s = _CLOCKS * min(_HALF_HOUR_S, schedule.period_ms / 1000)
     measure.expect("interval_p50_s", least=least_s)
-    meters = device.session.loaded.rig.meters
-    name = schedule.meter or next(name for name, each in meters.items() if each.kind == "gas")
-    kept = observation.register_kept(device, schedule, hub.endpoint_of(name))
+    endpoint = metering_endpoint(device, schedule, "gas")
+    kept = observation.register_kept(device, schedule, endpoint)
     if kept.intervals_us:
         measure.take("interval_p50_s", kept.interval_s(50))
     measure.take("too_soon", sum(each < least_s * MICROSECONDS for each in kept.intervals_us))
