@@ -39,8 +39,9 @@ _LOGGER = logging.getLogger(__name__)
 
 ASK_EVERY_S: Final = 10.0
 """How often the radio is asked whether it is there."""
-PATIENCE_S: Final = 10.0
-"""How long each of the two answers may take whose lack means that it is hung."""
+PATIENCE_S: Final = 7.0
+"""How long each of the two answers may take whose lack means that it is hung. One that was lost to
+garbage on the line is missed so soon after it that the radio is back within 10 s."""
 FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 3.0
 """Between two attempts: 1, 2, 3, 3, ... s. A stick that is back is to be found within seconds."""
@@ -172,6 +173,17 @@ class LastingCoordinator(Coordinator):
         self._silent_s = asyncio.get_running_loop().time() - self._heard_s
         self._listener.connection_lost(cause)
         self._spawn(self._bring_back(cause))
+
+    async def restart(self, bearer: int = 0) -> None:
+        """Give the driver up and start another one, which resets the NCP."""
+        if self._for_s <= 0:
+            raise RigError(
+                "a radio that is lost is not waited for on this rig",
+                where=self._name,
+                mend="give hub.reconnect a time",
+            )
+        if self._relay is not None:
+            self._went(self._relay, "it is restarted on purpose")
 
     # -- bringing it back -------------------------------------------------------------------------
 

@@ -1268,9 +1268,7 @@ def test_no_frame_of_the_sticks_can_break_the_connection(frames: list[tuple[int,
 
     async def main() -> None:
         connection = Connection(
-            driver_configuration(
-                path="socket://127.0.0.1:1", baudrate=1, flow_control=None, skip_bootloader=False
-            ),
+            driver_configuration(path="socket://127.0.0.1:1", baudrate=1, flow_control=None),
             lambda _: None,
         )
         connection.nvram.align_structs = True

@@ -24,14 +24,18 @@ from labctl.errors import RigError
 from labctl.radio.fence import Fence, put_up_fence
 from labctl.radio.troubles import why_lost
 from labctl.radio.znp import mt
+from labctl.radio.znp.line import resynchronise
 
 _LOGGER = logging.getLogger(__name__)
 
-ANSWER_S = 15.0
-"""How long the stick may take for an answer; writing to flash is the longest."""
+ANSWER_S = 12.0
+"""How long the stick may take for an answer; writing to flash is the longest. No other question is
+asked meanwhile: less than the time in which a radio is given up as hung (`lasting.PATIENCE_S`)."""
 
 FIRST_ANSWER_S = 4.0
 """How long it may take for its first answers, which nothing is to be written for."""
+_PING_AGAIN_S = 1.0
+_PINGS = 4
 
 _PRIORITY = 0
 _REFUSALS = {1: "subsystem", 2: "command", 3: "parameter", 4: "length"}
@@ -66,14 +70,8 @@ def handed_on(handle: Callable[[Any], None], told: Any) -> None:
         )
 
 
-def driver_configuration(
-    *, path: str, baudrate: int, flow_control: str | None, skip_bootloader: bool
-) -> dict[str, Any]:
-    """The driver's configuration.
-
-    `skip_bootloader` moves the lines that put some sticks into their bootloader, and sends what
-    ends it; there are no such lines over a network.
-    """
+def driver_configuration(*, path: str, baudrate: int, flow_control: str | None) -> dict[str, Any]:
+    """The driver's configuration: a stick's bootloader is skipped as `_skip_bootloader` has it."""
     configuration: dict[str, Any] = znp_config.CONFIG_SCHEMA(
         {
             zigpy.config.CONF_DEVICE: {
@@ -81,7 +79,7 @@ def driver_configuration(
                 zigpy.config.CONF_DEVICE_BAUDRATE: baudrate,
                 zigpy.config.CONF_DEVICE_FLOW_CONTROL: flow_control,
             },
-            znp_config.CONF_ZNP_CONFIG: {znp_config.CONF_SKIP_BOOTLOADER: skip_bootloader},
+            znp_config.CONF_ZNP_CONFIG: {znp_config.CONF_SKIP_BOOTLOADER: True},
         }
     )
     return configuration
@@ -118,6 +116,23 @@ class Connection(ZNP):  # type: ignore[misc]  # the driver has no types
         finally:
             self._znp_config[znp_config.CONF_SREQ_TIMEOUT] = patience_s
 
+    async def _skip_bootloader(self) -> Any:
+        """The first ping, again and again: a stick that starts over is found as soon as it runs.
+
+        The driver does likewise, but moves the lines that put some sticks into their bootloader,
+        and sends what ends it; there are no such lines over a network.
+        """
+        if "://" not in self._port_path:
+            return await super()._skip_bootloader()
+        for left in reversed(range(_PINGS)):
+            try:
+                async with asyncio.timeout(_PING_AGAIN_S):
+                    return await self.request(c.SYS.Ping.Req())
+            except TimeoutError:
+                if not left:
+                    raise
+        raise AssertionError("unreachable: the last round raises or returns")
+
     @property
     def _uart(self) -> Any:
         return self._port
@@ -125,6 +140,8 @@ class Connection(ZNP):  # type: ignore[misc]  # the driver has no types
     @_uart.setter
     def _uart(self, port: Any) -> None:
         """The driver has opened the port, or let it go: the one moment between that and a write."""
+        if port is not None:
+            resynchronise(port)
         if port is not None and self._fence is not None:
             try:
                 put_up_fence(port, self._fence)

@@ -146,7 +146,6 @@ class ZnpCoordinator(Coordinator):
                 path=self._port.path,
                 baudrate=self._port.baudrate,
                 flow_control=self._port.flow_control,
-                skip_bootloader="://" not in self._port.path,
             ),
             self._connection_lost,
             self._port.fence,
