@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
-from labctl.campaign.case import Measure
+from labctl.campaign.case import READERS, Measure
 from labctl.campaign.findings import Incomplete, NotSeen
 from labctl.campaign.measurements import Measurements
+from labctl.campaign.stage import Stage
 from labctl.campaign.subject import Subject
+from labctl.campaign.watch import Watch
 from labctl.clock import MICROSECONDS
-from labctl.events import JoinKind, JoinStepTaken, ReadServed, Step
+from labctl.events import JoinKind, JoinStepTaken, Note, ReadServed, Step
 
 BACK_WITHIN_S = 15 * 60.0
 """How long a device may take to come back: it tries again at least so often (SE 1.4a 5.4.1)."""
 QUIET_S = 35 * 60.0
 """Longer than the slowest steady read of a device lets one wait: gas, every 30 min."""
+
+_ACKNOWLEDGED_WITHIN_S = 8.0
+"""An answer is tried three times, 1.6 s apart, before it counts as lost (R22 2.2.8.4.4)."""
 
 BACK: tuple[Measure, ...] = (
     Measure("back_s", "s", most=BACK_WITHIN_S, good_to=300, why="SE 1.4a 5.4.1"),
@@ -35,6 +41,47 @@ async def steady(device: Subject) -> None:
         raise Incomplete(f"it was not at work before the case began: {unseen.cause}") from None
 
 
+async def served_read(device: Subject, *, within_s: float) -> ReadServed:
+    """The next read whose answer arrives: the device acknowledges it. Raises `NotSeen`.
+
+    That the hub answered is not enough: a device that does not understand the network any more
+    asks on, and hears nothing.
+    """
+    loop = asyncio.get_running_loop()
+    end_s = loop.time() + within_s
+    lost = 0
+    while True:
+        try:
+            read = await device.next_read(within_s=max(0.0, end_s - loop.time()))
+        except NotSeen as unseen:
+            heard = f", though it asked {lost} times: no answer reached it" if lost else ""
+            raise NotSeen(f"a read that is answered: not within {within_s:g} s{heard}") from unseen
+        try:
+            await device.watch.wait(
+                Note,
+                device.eui64,
+                within_s=_ACKNOWLEDGED_WITHIN_S,
+                what="an answer that is lost",
+                which=lambda note: note.kind == "answer-not-delivered",
+            )
+        except NotSeen:
+            return read
+        lost += 1
+
+
+async def others_at_work(rig: Stage, device: Subject, watch: Watch) -> None:
+    """Wait until the other devices that were cut off too read again, or have had the time to."""
+    waits = []
+    for declared in rig.loaded.devices:
+        other = rig.subject(declared, watch)
+        if declared.eui64 == device.eui64 or declared.kind not in READERS or not other.authorised:
+            continue
+        if rig.session.bench is None or rig.session.bench.devices[declared.name].is_on:
+            waits.append(other.next_read(within_s=BACK_WITHIN_S))
+    # Who does not come is the business of the case on that device.
+    await asyncio.gather(*waits, return_exceptions=True)
+
+
 @dataclass(slots=True)
 class ComingBack:
     """Looks at a device from `since_us` on: when it reads again, and whether it joined anew."""
@@ -51,7 +98,7 @@ class ComingBack:
         """Wait for the first read that is served, and take `BACK`. Raises `NotSeen`."""
         limit_s = measure["back_s"].most or BACK_WITHIN_S
         try:
-            read = await self.device.next_read(within_s=within_s or limit_s)
+            read = await served_read(self.device, within_s=within_s or limit_s)
         except NotSeen as unseen:
             raise NotSeen(unseen.cause + self._tries()) from None
         measure.take("back_s", (read.at_us - self.since_us) / MICROSECONDS)

@@ -66,6 +66,12 @@ class Subject:
         return self.session.hub.bearers.of(device).band
 
     @property
+    def bearer(self) -> int:
+        """Which of the hub's bearers it is on; the first for one that never was on any."""
+        device = self.session.hub.device_log().get(self.eui64)
+        return 0 if device is None else device.bearer or 0
+
+    @property
     def seen(self) -> DeviceSeen | None:
         """What the hub last told of it in this attempt."""
         told = self.watch.of(self.eui64, DeviceSeen)

@@ -47,6 +47,8 @@ UPDATE_NOTIFY: Final = 0x803B
 _NOTIFY: Final = struct.Struct("<BBIHHHB")
 _SUB_GHZ, _CHANNEL_CHANGE = 0x070B, 0x0000
 _NOISY_IN_A_ROW = 3
+_TOLD_AFTER_S: Final = (0.0, 1.3, 1.9)
+"""The pauses before each time that a move is told: not in step with reads every second or ten."""
 
 
 class Agility:
@@ -283,9 +285,15 @@ class Agility:
         await asyncio.sleep(self._settings.settle_s)  # it goes back to sleep, as GBCS has it
 
     async def _tell_everybody(self, bearer: int, channel: Channel) -> None:
-        """A radio that cannot say it leaves it to the devices to search for the hub."""
+        """A radio that cannot say it leaves it to the devices to search for the hub.
+
+        It is said more than once: nobody acknowledges a broadcast, and where all devices read at
+        the same instant one of two is lost.
+        """
         try:
-            await self._coordinator.announce_channel(bearer, channel)
+            for pause_s in _TOLD_AFTER_S:
+                await asyncio.sleep(pause_s)
+                await self._coordinator.announce_channel(bearer, channel)
         except RigError as error:
             self._reporter.note("channel-not-broadcast", Severity.WARNING, cause=error.what)
             return

@@ -41,6 +41,7 @@ from labctl.hub.reporter import Reporter
 from labctl.hub.settings import HubSettings, LoggedDevice, PairingRequest
 from labctl.hub.trust_centre import TrustCentre
 from labctl.hub.vault import KeptLog, Vault
+from labctl.hub.withholding import Withholding
 from labctl.hub.zcl import Dispatcher
 from labctl.meters import Meter
 from labctl.radio.coordinator import (
@@ -139,6 +140,7 @@ class Hub(CoordinatorListener):
         self._identification = Identification(
             coordinator, self._reporter, self._chores, settings.patience
         )
+        self._withholding = Withholding(self._reporter)
         self._device_reads = DeviceReads(coordinator, self._reporter, settings.patience.answer_s)
         self.pretences = Pretences(self._reporter)
         self._dispatcher = Dispatcher(
@@ -431,6 +433,13 @@ class Hub(CoordinatorListener):
         self.bearers  # noqa: B018 - raises when there are none
         self._key_establishments.provoke(eui64, what)
 
+    def withhold(self, eui64: Eui64, cluster_id: int, *, answers: bool) -> None:
+        """Leave a device's requests on a cluster unanswered on purpose; `answers`: no longer."""
+        if answers:
+            self._withholding.end(eui64, cluster_id)
+        else:
+            self._withholding.begin(eui64, cluster_id)
+
     async def read_device(
         self,
         eui64: Eui64,
@@ -534,6 +543,8 @@ class Hub(CoordinatorListener):
             self._key_establishments.heard_secured(device)
         self._trust_centre.heard(device, secured=packet.aps_encrypted)
         if self._gate is not None and not self.care.admits(device, packet, now_us):
+            return
+        if self._withholding.takes(device, packet):
             return
         self._enqueue(device, partial(self._handle, device, packet, now_us))
 

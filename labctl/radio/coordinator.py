@@ -309,6 +309,14 @@ class Coordinator(abc.ABC):
     async def stop(self) -> None:
         """Close the window and the port. The network stays in the radio. Safe to call twice."""
 
+    async def restart(self, bearer: int = 0) -> None:
+        """Reset the NCP of a bearer on purpose: it is lost, and comes back as after any loss.
+
+        Returns at once; the listener hears of both. Raises `RigError` where nothing would bring it
+        back.
+        """
+        raise RigError("this radio is not started again by itself")
+
     async def abandon(self) -> None:
         """Close the port without a word to the radio, which is gone or does not answer."""
         await self.stop()

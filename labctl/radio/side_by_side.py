@@ -98,6 +98,10 @@ class SideBySide(Coordinator):
         if failure is not None:
             raise failure
 
+    async def restart(self, bearer: int = 0) -> None:
+        """That one alone."""
+        await self._each[bearer].restart()
+
     # -- joining and keys -------------------------------------------------------------------------
 
     async def permit_joining(self, seconds: int) -> None:

@@ -29,4 +29,12 @@ FAULTS = (
         device="sub-ghz-cad-1",
         rig="virtual-868",
     ),
+    DeviceFault(
+        name="ignores a channel change at 868 MHz",
+        says="it stays on the channel that the hub leaves, and has to search",
+        caught_by="S38",
+        behaviour={"ignores_channel_change": True},
+        device="sub-ghz-cad-1",
+        rig="virtual-868",
+    ),
 )

@@ -30,6 +30,17 @@ def test_a_fault_is_found_by_its_case(tmp_path: Path, fault: DeviceFault) -> Non
     assert ended.outcome is CaseOutcome.FAIL, ended.cause
 
 
+def test_good_devices_recover_from_whatever_the_hub_goes_through(tmp_path: Path) -> None:
+    results = play(tmp_path, cases=["R30", "R32", "R34", "R35"], seed=3)
+    assert len(results) == 8
+    for ended in results.values():
+        assert ended.outcome is CaseOutcome.PASS, ended.cause
+    lost = measured(results["R32", "virtual-cad"])
+    assert lost["keep_alives_lost"] == 3
+    assert measured(results["R35", "virtual-ihd"])["moves_followed"] == 2
+    assert (measured(results["R30", "virtual-ihd"])["hub_out_s"] or 0) >= 300
+
+
 @pytest.mark.parametrize("rig", ["virtual", "virtual-868"])
 def test_a_good_device_comes_back_after_a_power_cut(tmp_path: Path, rig: str) -> None:
     results = play(tmp_path, cases=["R31"], rig=rig)

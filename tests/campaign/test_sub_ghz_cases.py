@@ -41,3 +41,10 @@ def test_good_devices_are_silent_when_told(tmp_path: Path) -> None:
         assert measured(ended)["zcl_frames"] == 0
         assert measured(ended)["suspends_answered"] == 0
     assert measured(results["S36", "sub-ghz-ihd"])["asked_on_return"] == 1
+
+
+def test_good_devices_follow_to_another_channel(tmp_path: Path) -> None:
+    results = play(tmp_path, cases=["S38"], devices=["sub-ghz-ihd"], rig="virtual-868", seed=2)
+    (ended,) = results.values()
+    assert ended.outcome is CaseOutcome.PASS, ended.cause
+    assert measured(ended)["moves_followed"] == 2
