@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from labctl.campaign.findings import NotApplicable
 from labctl.config.resolved import DeviceUnderTest
+from labctl.rig.display import Shown, number_in, read_display
 from labctl.rig.power import PowerBook, PowerSwitch
 from labctl.rig.session import RigSession
 from labctl.rig.state_folder import state_root
@@ -76,8 +78,41 @@ class Hands:
         else:
             await self.ask(f"make {self._device.name} look for a network")
 
+    @property
+    def shows(self) -> bool:
+        """Whether what the device shows can be read without a person."""
+        return self._session.bench is not None or self._device.device.display is not None
+
+    async def shown(self, what: Shown) -> float | None:
+        """What its display shows; None when it shows nothing of the kind, or is dark.
+
+        Raises `RigError`, and `NotApplicable` where nothing can read it.
+        """
+        if self._session.bench is not None:
+            return _on_screen(self._session.bench.devices[self._device.name].picture, what)
+        command = self._device.device.display
+        if command is None:
+            raise NotApplicable(
+                f"nothing reads the display of {self._device.name}: no 'display' in the inventory"
+            )
+        return await read_display(self._device.name, command, what)
+
     async def ask(self, what: str) -> None:
         """Have a person do something. Raises `NotApplicable` where there is none."""
         if self._ask is None:
             raise NotApplicable(f"it takes a person or a switch: {what}")
         await self._ask(what)
+
+
+_PENCE = 100
+
+
+def _on_screen(picture: Mapping[str, Any] | None, what: Shown) -> float | None:
+    """What a person would read off the picture of a virtual device."""
+    fuel = Shown.GAS if what is Shown.GAS else Shown.ELECTRICITY
+    meter: Mapping[str, Any] | None = None if picture is None else picture[fuel.value]
+    if meter is None:
+        return None
+    if what is Shown.PRICE:
+        return None if meter["price"] is None else _PENCE * float(meter["price"])
+    return number_in(meter["reading"])

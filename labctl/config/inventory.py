@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from labctl.config.behaviour import Behaviour
+from labctl.config.display import DisplayCommand
 from labctl.config.fields import (
     WRITTEN,
     Eui,
@@ -274,6 +275,10 @@ class Device(Strict):
     meter both."""
     power: PowerOrNone = None
     """How its power is switched; or `none`."""
+    display: DisplayCommand | None = None
+    """A program with its arguments, without a shell, that prints what the device shows. `{what}`
+    becomes `electricity` (the meter's reading, kWh), `gas` (m³) or `price` (p/kWh). It prints a
+    number, or none where nothing is shown, and ends with exit code 0."""
     virtual: Annotated[VirtualDevice | None, BeforeValidator(section)] = None
     """Present when the device is a virtual one."""
 

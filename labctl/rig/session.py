@@ -44,6 +44,7 @@ from labctl.events import (
 )
 from labctl.hub.hub import Hub
 from labctl.hub.settings import PairingRequest
+from labctl.meters.entries import Entry
 from labctl.radio.coordinator import Coordinator
 from labctl.record.queries import last_rig_time_us, load_run
 from labctl.record.recorder import Recorder
@@ -105,6 +106,10 @@ class RigSession:
     look_at_meters: Callable[[], int] = lambda: 0
     """Takes what commands wrote into the meters' journal now, not within ten seconds; how many
     entries that were. Raises `ConfigurationError`."""
+
+    enter: Callable[[Entry], None] = lambda entry: None
+    """Does something to the meters, as `labctl meter set` would. Raises `JournalError` for an
+    entry that is older than the last, `ConfigurationError`."""
 
     kind: str = "bench"
     """What its runs are: bench, campaign, survey, hub."""
@@ -462,7 +467,15 @@ async def _put_together(opening: _Opening, stack: AsyncExitStack) -> RigSession:
         broken=opening.broken,
         desk=desk,
         look_at_meters=lambda: journal.exchange(clock.now_us()),
+        enter=partial(_enter, journal, clock, hub),
     )
+
+
+def _enter(journal: JournalFile, clock: Clock, hub: Hub, entry: Entry) -> None:
+    journal.exchange(clock.now_us())
+    journal.journal.append(entry)
+    journal.exchange(clock.now_us())
+    hub.publisher.meters_changed()
 
 
 def _switch_of(

@@ -41,4 +41,17 @@ FAULTS = (
         caught_by="D25",
         behaviour={"gives_up_after_unsupported": True},
     ),
+    DeviceFault(
+        name="ignores-the-divisor",
+        says="it shows readings as if every meter's Divisor were 1000",
+        caught_by="D21",
+        behaviour={"display": {"ignores_divisor": True}},
+    ),
+    DeviceFault(
+        name="ignores-the-multiplier",
+        says="it shows readings as if every meter's Multiplier were 1",
+        caught_by="D21",
+        behaviour={"display": {"ignores_multiplier": True}},
+        device="virtual-ihd",
+    ),
 )
