@@ -21,3 +21,15 @@ class DeviceFault:
     rig: str = "virtual"
     with_cases: tuple[str, ...] = field(default=())
     """Cases that have to be played before it."""
+    entry: Mapping[str, Any] = field(default_factory=dict)
+    """What else is other in the device's entry of the inventory."""
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What `play` and `rig_in` have to be given for it."""
+        return {
+            "rig": self.rig,
+            "device": self.device,
+            "behaviour": self.behaviour,
+            "entry": self.entry,
+        }

@@ -37,15 +37,20 @@ def rig_in(
     rig: str = "virtual",
     device: str = "virtual-cad",
     behaviour: Mapping[str, Any] | None = None,
+    entry: Mapping[str, Any] | None = None,
     change_rig: Change = lambda rig: None,
     change_inventory: Change = lambda inventory: None,
 ) -> LoadedRig:
-    """A shipped rig, copied to `folder`, with a device that misbehaves and other changes."""
+    """A shipped rig, copied to `folder`, with a device that misbehaves and other changes.
+
+    `entry` is what else the device's entry in the inventory has.
+    """
     yaml = YAML()
     (folder / "rigs").mkdir(exist_ok=True)
     inventory = yaml.load((PROJECT / "inventory.yaml").read_text())
     if behaviour is not None:
         inventory["devices"][device].setdefault("virtual", {})["behaviour"] = dict(behaviour)
+    inventory["devices"][device].update(entry or {})
     change_inventory(inventory)
     with (folder / "inventory.yaml").open("w") as file:
         yaml.dump(inventory, file)

@@ -32,8 +32,8 @@ _LONGER_S = 20
         Measure("attempts", least=1, optional=True, why="else nothing was tried"),
         Measure(
             "attempts_a_minute",
-            most=12,
-            good_to=6,
+            most=6,
+            good_to=4.5,
             optional=True,
             why="proposal; SE 1.4a 5.4.1: a scan a minute",
         ),

@@ -73,7 +73,13 @@ async def _window(session: RigSession, window_s: int, onlooker: Any) -> float | 
     other = placeholder(6)
     began_us = session.clock.now_us()
     await session.hub.pair(
-        PairingRequest(eui64=other.eui64, window_s=window_s, requested_by="campaign", device=other)
+        PairingRequest(
+            eui64=other.eui64,
+            window_s=window_s,
+            requested_by="campaign",
+            consent_reference="campaign: a device that does not exist",
+            device=other,
+        )
     )
     try:
         spent_s = (session.clock.now_us() - began_us) / MICROSECONDS
