@@ -43,8 +43,8 @@ PATIENCE_S: Final = 7.0
 """How long each of the two answers may take whose lack means that it is hung. One that was lost to
 garbage on the line is missed so soon after it that the radio is back within 10 s."""
 FIRST_PAUSE_S: Final = 1.0
-LONGEST_PAUSE_S: Final = 3.0
-"""Between two attempts: 1, 2, 3, 3, ... s. A stick that is back is to be found within seconds."""
+LONGEST_PAUSE_S: Final = 2.0
+"""Between two attempts: 1, 2, 2, ... s. A stick that is back is to be found within seconds."""
 SWITCH_AFTER: Final = 2
 """Attempts that failed before the power is switched off and on, where it can be."""
 _START_S: Final = 60.0
