@@ -510,6 +510,7 @@ class CapacityExceeded(Event):
     links: int
     limit: int
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignStarted(Event):
     """What a campaign is played on: the hub's generation, the meters' kinds, the chosen cases."""
@@ -521,6 +522,8 @@ class CampaignStarted(Event):
     """What was asked for; empty for all cases."""
     reference: str | None = None
     """The name of the device that stays the same."""
+    seed: int | None = None
+    """Of a virtual rig: with it the same campaign can be had again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -553,6 +556,25 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Captured:
+    """A file with what was on the air during an attempt: the frames from `first_frame` to
+    `last_frame`, numbered from 1 as Wireshark does. Those before them are from just before it.
+
+    `path` is below the folder of the reports. `left_out` earlier frames of the attempt are not in
+    the file, for its size.
+    """
+
+    path: str
+    sha256: str
+    octets: int
+    first_frame: int
+    last_frame: int
+    first_us: int
+    last_us: int
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaseEnded(Event):
     """What an attempt at a case came to. `cause` is a sentence, empty for a plain pass.
 
@@ -570,6 +592,7 @@ class CaseEnded(Event):
     quarantine: str = ""
     """Set when the case does not count at the moment: who sees to it, and until when."""
     measurements: tuple[Measured, ...] = ()
+    captured: Captured | None = None
 
 
 Subscriber = Callable[[Event], None]

@@ -113,6 +113,7 @@ class Stage:
                 meters="+".join(sorted({m.kind for m in self.loaded.rig.meters.values()})),
                 selection=self.options.selection,
                 reference=self.loaded.rig.campaign.reference,
+                seed=self._session.seed,
             )
         )
 

@@ -7,7 +7,7 @@ import sqlite3
 from collections import defaultdict
 
 from labctl.record import fetch
-from labctl.record.rows import Campaign, CaseResult, Measurement
+from labctl.record.rows import Campaign, CaptureRow, CaseResult, Measurement
 
 
 def campaign(db: sqlite3.Connection, run_id: int) -> Campaign | None:
@@ -15,7 +15,7 @@ def campaign(db: sqlite3.Connection, run_id: int) -> Campaign | None:
     found = fetch.rows(
         db,
         Campaign,
-        "SELECT generation, meters, selection, reference FROM campaigns WHERE run_id = :run",
+        "SELECT generation, meters, selection, reference, seed FROM campaigns WHERE run_id = :run",
         {"run": run_id},
     )
     if not found:
@@ -33,6 +33,15 @@ def results(db: sqlite3.Connection, run_id: int) -> tuple[CaseResult, ...]:
         (run_id,),
     ):
         measured[row[0]].append(Measurement(*row[1:]))
+    captures = {
+        row[0]: CaptureRow(*row[1:])
+        for row in db.execute(
+            "SELECT result_id, path, sha256, bytes, first_frame, last_frame, first_us, last_us,"
+            " left_out FROM artefacts WHERE run_id = ? AND kind = 'capture'"
+            " AND result_id IS NOT NULL AND first_frame IS NOT NULL",
+            (run_id,),
+        )
+    }
     found = fetch.rows(
         db,
         CaseResult,
@@ -43,5 +52,8 @@ def results(db: sqlite3.Connection, run_id: int) -> tuple[CaseResult, ...]:
         {"run": run_id},
     )
     return tuple(
-        dataclasses.replace(result, measurements=tuple(measured[result.id])) for result in found
+        dataclasses.replace(
+            result, measurements=tuple(measured[result.id]), capture=captures.get(result.id)
+        )
+        for result in found
     )

@@ -28,6 +28,7 @@ class CampaignWriter:
             meters=event.meters,
             selection=event.selection,
             reference=event.reference,
+            seed=event.seed,
         )
 
     def _case_started(self, event: ev.CaseStarted) -> None:
@@ -55,6 +56,22 @@ class CampaignWriter:
             firmware_version=event.firmware_version,
             quarantine=event.quarantine,
         )
+        captured = event.captured
+        if captured is not None:
+            self._rows.insert(
+                "artefacts",
+                run_id=self._rows.known.run_id,
+                kind="capture",
+                path=captured.path,
+                sha256=captured.sha256,
+                bytes=captured.octets,
+                result_id=result_id,
+                first_frame=captured.first_frame,
+                last_frame=captured.last_frame,
+                first_us=captured.first_us,
+                last_us=captured.last_us,
+                left_out=captured.left_out,
+            )
         for measured in event.measurements:
             self._rows.insert(
                 "measurements",

@@ -243,6 +243,20 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True)
+class CaptureRow:
+    """What was on the air during an attempt, as `events.Captured` has it."""
+
+    path: str
+    sha256: str
+    bytes: int
+    first_frame: int
+    last_frame: int
+    first_us: int
+    last_us: int
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True)
 class CaseResult:
     """One attempt at a case."""
 
@@ -260,6 +274,7 @@ class CaseResult:
     quarantine: str
     """Who sees to it and until when, for a case that does not count; else empty."""
     measurements: tuple[Measurement, ...] = ()
+    capture: CaptureRow | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +286,7 @@ class Campaign:
     selection: str
     reference: str | None = None
     results: tuple[CaseResult, ...] = ()
+    seed: int | None = None
 
     @property
     def last_attempts(self) -> tuple[CaseResult, ...]:

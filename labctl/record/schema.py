@@ -248,6 +248,12 @@ def prune(db: Database) -> None:
     _execute(db, schema_prune.VIEWS)
 
 
+@migrations(name="0005_evidence")
+def evidence(db: Database) -> None:
+    """The seed of a campaign, and the frames of a capture."""
+    _execute(db, schema_campaign.EVIDENCE)
+
+
 def known_migrations() -> list[str]:
     """The names of all migrations that this labctl knows, in order."""
     return [migration.name for migration in migrations._migrations]

@@ -54,6 +54,16 @@ TABLES = (
     "ALTER TABLE artefacts ADD COLUMN result_id INTEGER REFERENCES results (id)",
 )
 
+EVIDENCE = (
+    "ALTER TABLE campaigns ADD COLUMN seed INTEGER",
+    "ALTER TABLE artefacts ADD COLUMN first_frame INTEGER",
+    "ALTER TABLE artefacts ADD COLUMN last_frame INTEGER",
+    "ALTER TABLE artefacts ADD COLUMN first_us INTEGER",
+    "ALTER TABLE artefacts ADD COLUMN last_us INTEGER",
+    "ALTER TABLE artefacts ADD COLUMN left_out INTEGER",
+)
+"""Added later: what a campaign can be had again with, and which frames a capture is evidence by."""
+
 INDEXES = (
     "CREATE INDEX results_by_run ON results (run_id, started_us)",
     "CREATE INDEX results_by_case ON results (case_id, device_id, started_us)",

@@ -40,8 +40,9 @@ CONTRACT = {
     "run_rollups": "id run_id reads reads_unanswered link_samples",
     "schedule_rollups": "id run_id schedule_id expected observed p50_ms p95_ms longest_gap_ms early"
     " late missed",
-    "artefacts": "id run_id kind path sha256 bytes result_id",
-    "campaigns": "id run_id generation meters selection reference",
+    "artefacts": "id run_id kind path sha256 bytes result_id first_frame last_frame first_us last_us"
+    " left_out",
+    "campaigns": "id run_id generation meters selection reference seed",
     "cases": "id name title",
     "results": "id run_id case_id device_id attempt started_us ended_us outcome cause band"
     " firmware_version quarantine",
@@ -248,7 +249,10 @@ def test_check_finds_references_that_lead_nowhere_and_unfinished_runs(tmp_path: 
     with Recorder(path) as recorder:
         emit(healthy(hours=0.1, verdict=None), recorder)
     db = sqlite3.connect(path)
-    db.execute("INSERT INTO artefacts VALUES (1, 77, 'capture', 'x', 'y', 1, NULL)")
+    db.execute(
+        "INSERT INTO artefacts (id, run_id, kind, path, sha256, bytes)"
+        " VALUES (1, 77, 'capture', 'x', 'y', 1)"
+    )
     db.commit()
     db.close()
     health = check(path)
