@@ -251,6 +251,14 @@ class Publisher:
             return False
         return await self._ota.notify(eui64, device.endpoint, image)
 
+    def offer_image(self, image: OtaImage) -> None:
+        """Serve one more image than the rig's, until it is withdrawn."""
+        self._ota.offer(image)
+
+    def withdraw_image(self, image: OtaImage) -> None:
+        """Serve an image that was offered no longer."""
+        self._ota.withdraw(image)
+
     async def upgrade_now(self, eui64: Eui64) -> bool:
         """Tell a device that waits with its image to take it into use."""
         device = self._find(eui64)

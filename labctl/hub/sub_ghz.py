@@ -65,9 +65,12 @@ class SubGhz:
         self._descriptors = descriptors
         self._firmware = False
         self._polls_told = False
+        self._pretended: DutyCycleState | None = None
         limits = settings.limits or Limits.of_page(radio.page)
         self.book = AirtimeBook(radio.page, limits)
         self.links = HighBandwidthLinks()
+        self.links_limit = settings.high_bandwidth_links
+        """How many high-bandwidth links there are to be had."""
         self.suspensions = Suspensions(
             minutes=settings.suspend_min,
             radio=radio.name,
@@ -118,12 +121,31 @@ class SubGhz:
     def duty_cycle_changed(self, state: DutyCycleState) -> None:
         """The firmware's word."""
         self._firmware = state is not DutyCycleState.OFF
-        if self._firmware:
+        if self._firmware and self._pretended is None:
             self.suspensions.changed(state, None)  # how much it was, it tells when asked
+
+    def pretend(self, state: DutyCycleState | None) -> None:
+        """Behave as if so much airtime were used, whatever is counted; None: as counted.
+
+        It shows what devices do then, without an hour of traffic. The record has a note of it.
+        """
+        if state is self._pretended:
+            return
+        self._pretended = state
+        self._reporter.note(
+            "airtime-pretended", Severity.WARNING, state="" if state is None else state.name.lower()
+        )
+        if state is not None:
+            self.suspensions.changed(state, None)
+        elif self._firmware:
+            self.suspensions.changed(DutyCycleState.NORMAL, None)
+            self._chores.run(self._ask_firmware())
+        else:
+            self._look(self._reporter.now_us())
 
     def _look(self, now_us: int) -> None:
         """Whether what was counted here crossed a limit, where the firmware counts nothing."""
-        if not self._firmware:
+        if not self._firmware and self._pretended is None:
             state = self.book.state(now_us)
             if state is not self.suspensions.state:
                 self.suspensions.changed(state, self.book.used_us(now_us))
@@ -159,6 +181,8 @@ class SubGhz:
 
     def _lost_a_change(self, counted: DutyCycle) -> None:
         """Firmware is known to say nothing of a change that falls together with another."""
+        if self._pretended is not None:
+            return
         if counted.state not in (DutyCycleState.OFF, self.suspensions.state):
             self.suspensions.changed(counted.state, counted.hub_airtime_us)
 
@@ -208,7 +232,7 @@ class SubGhz:
         self.book.polled(device.eui64, 1, now_us)
 
     def _has_room(self, device: Device, packet: Incoming, now_us: int) -> bool:
-        limit = self._settings.high_bandwidth_links
+        limit = self.links_limit
         if self.links.read(device.eui64, now_us):
             place = self.links.place(device.eui64)
             if place > limit:
@@ -226,7 +250,7 @@ class SubGhz:
         return False
 
     def _exceeded(self, device: Device, links: int) -> None:
-        limit = self._settings.high_bandwidth_links
+        limit = self.links_limit
         self._alerts.raise_(SubGhzAlert.NO_MORE_CAPACITY, eui64=device.eui64, links=links)
         self._reporter.emit(
             CapacityExceeded(
@@ -264,6 +288,15 @@ class SubGhz:
         self.moved_away(eui64)
         self.book.forget(eui64)
 
+    def count_links_anew(self, limit: int | None = None) -> None:
+        """Forget which devices read often, as if none had yet; they show it in two minutes.
+
+        With `limit` there are so many links to be had from then on; None: as the settings say. So
+        a lab that has fewer devices than links still sees what comes of one too many.
+        """
+        self.links = HighBandwidthLinks()
+        self.links_limit = self._settings.high_bandwidth_links if limit is None else limit
+
     def suspend(self, eui64: Eui64, minutes: int, cause: str) -> None:
         """Silence a device by hand. Raises `RigError` for one that is not on this bearer."""
         self.suspensions.suspend(self._find(eui64), minutes, cause)
@@ -271,6 +304,12 @@ class SubGhz:
     def resume(self, eui64: Eui64, cause: str) -> None:
         """Let a device talk again. Raises `RigError` for one that is not on this bearer."""
         self.suspensions.resume(self._find(eui64), cause)
+
+    def resume_all(self, cause: str) -> None:
+        """Let every device talk again that is not suspended for the hub's airtime."""
+        if self.suspensions.state < DutyCycleState.CRITICAL:
+            for device in self.talkers():
+                self.suspensions.resume(device, cause)
 
     def _find(self, eui64: Eui64) -> Device:
         device = self._log.get(eui64)

@@ -37,4 +37,12 @@ FAULTS = (
         device="sub-ghz-cad-1",
         rig="virtual-868",
     ),
+    DeviceFault(
+        name="does not wait with its download",
+        says="it asks for the next block of its image at once, though it is told to wait",
+        caught_by="S37",
+        behaviour={"ignores_ota_wait": True},
+        device="sub-ghz-cad-1",
+        rig="virtual-868",
+    ),
 )

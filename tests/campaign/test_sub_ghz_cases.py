@@ -48,3 +48,12 @@ def test_good_devices_follow_to_another_channel(tmp_path: Path) -> None:
     (ended,) = results.values()
     assert ended.outcome is CaseOutcome.PASS, ended.cause
     assert measured(ended)["moves_followed"] == 2
+
+
+def test_good_devices_wait_with_their_downloads_and_go_on(tmp_path: Path) -> None:
+    results = play(tmp_path, cases=["S37", "S36"], devices=["sub-ghz-cad-1"], rig="virtual-868")
+    for ended in results.values():  # S36 after it finds nothing of the critical airtime left
+        assert ended.outcome is CaseOutcome.PASS, ended.cause
+    waited = measured(results["S37", "sub-ghz-cad-1"])
+    assert waited["told_to_wait_s"] == 300
+    assert waited["early_blocks"] == 0

@@ -64,6 +64,7 @@ class OtaService(Service[None]):
         self._means = means
         self._endpoint = endpoint
         self._downloads = Downloads(means.chores, means.reporter)
+        self._besides: list[OtaImage] = []
         self.held_s: Callable[[Eui64], int] = _nobody_waits
         """How long a device is to wait because the hub's airtime is short; 0: not at all."""
 
@@ -93,6 +94,18 @@ class OtaService(Service[None]):
         word = _upgrade_end(download.image, self._means.reporter.now_us(), 0, PUSHED)
         return await self._send(eui64, endpoint, word)
 
+    def offer(self, image: OtaImage) -> None:
+        """Serve one more image than the settings say, until it is withdrawn."""
+        self._besides.append(image)
+
+    def withdraw(self, image: OtaImage) -> None:
+        """Serve an image that was offered no longer; whoever fetches it is told so."""
+        self._besides.remove(image)
+
+    @property
+    def _images(self) -> tuple[OtaImage, ...]:
+        return (*self._settings.images, *self._besides)
+
     def forget(self, eui64: Eui64) -> None:
         """A device was unpaired."""
         self._downloads.forget(eui64)
@@ -121,7 +134,7 @@ class OtaService(Service[None]):
         hardware = None if fields.hardware_version is None else int(fields.hardware_version)
         found = [
             image
-            for image in self._settings.images
+            for image in self._images
             if fields.manufacturer_code in (image.manufacturer, WILDCARD)
             and fields.image_type in (image.image_type, WILDCARD)
             and image.version > fields.current_file_version
@@ -148,7 +161,7 @@ class OtaService(Service[None]):
 
     def _image(self, eui64: Eui64, fields: Any) -> OtaImage | None:
         """The image that a device speaks of."""
-        for image in self._settings.images:
+        for image in self._images:
             if (
                 fields.manufacturer_code == image.manufacturer
                 and fields.image_type == image.image_type
