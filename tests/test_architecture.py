@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "config",
         "statistics",
         "hub",
+        "meters",
         "smart_energy",
         "radio.coordinator",
     },

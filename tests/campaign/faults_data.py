@@ -54,4 +54,23 @@ FAULTS = (
         behaviour={"display": {"ignores_multiplier": True}},
         device="virtual-ihd",
     ),
+    DeviceFault(
+        name="forgets-the-summation",
+        says="it counts from 0 again each time that it is switched on",
+        caught_by="D22",
+        behaviour={"display": {"forgets_summation": True}},
+    ),
+    DeviceFault(
+        name="mixes-up-local-time",
+        says="it files the half-hours of summer under local time",
+        caught_by="D23",
+        behaviour={"display": {"history_in_local_time": True}},
+    ),
+    DeviceFault(
+        name="stale-tariff",
+        says="it shows the first price that it was told until it is switched off",
+        caught_by="D24",
+        behaviour={"display": {"keeps_first_price": True}},
+        device="virtual-ihd",
+    ),
 )
