@@ -144,12 +144,15 @@ async def left_paired(device: Subject) -> AsyncIterator[None]:
 async def hub_begins(device: Subject, what: Provocation) -> Reaction | None:
     """What a paired device does; None when it does not take part in what the hub begins.
 
-    Raises `Incomplete` when the wrong message did not reach it.
+    Raises `Incomplete` when the wrong message did not reach it, `NotSeen` when it reads no more.
     """
     cause = ""
     hub = device.session.loaded.rig.hub
     suites = sorted(device.declared.settings.suites or hub.all_suites, reverse=True)
-    for _ in range(_TRIES):
+    for attempt in range(_TRIES):
+        if attempt:
+            # Below 1 GHz it may have been told to be silent; when it reads again, that is over.
+            await device.next_read(within_s=_READS_WITHIN_S)
         device.session.hub.provoke(device.eui64, what)
         await device.session.hub.establish_key(device.eui64, suite=suites[0])
         end = await device.watch.wait(
