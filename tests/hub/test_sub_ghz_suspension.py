@@ -430,6 +430,29 @@ def test_a_link_more_than_there_is_room_for_is_recorded_and_served() -> None:
     with_sub_ghz(scenario, sub_ghz={"high_bandwidth_links": 1})
 
 
+def test_links_can_be_counted_anew_with_room_for_fewer() -> None:
+    async def scenario(bench: Bench) -> None:
+        ihd, sub_ghz = await bench.paired(), bench.hub.care.of_sub_ghz
+
+        async def reads() -> None:
+            for _ in range(14):
+                assert await ihd.read(METERING, 0x0000) is not None
+                await asyncio.sleep(10)
+
+        await reads()
+        assert (len(sub_ghz.links), bench.of(CapacityExceeded)) == (1, [])
+        sub_ghz.count_links_anew(0)
+        assert len(sub_ghz.links) == 0
+        await reads()
+        (exceeded,) = bench.of(CapacityExceeded)
+        assert (exceeded.links, exceeded.limit) == (1, 0)
+        sub_ghz.count_links_anew()
+        await reads()
+        assert len(bench.of(CapacityExceeded)) == 1
+
+    with_sub_ghz(scenario, sub_ghz={"high_bandwidth_links": 2})
+
+
 def test_a_link_more_than_there_is_room_for_can_be_refused() -> None:
     async def scenario(bench: Bench) -> None:
         cad = await bench.paired(CAD, CAD_NWK)

@@ -43,7 +43,7 @@ _PREFER_2_4_GHZ = frozenset({DeviceKind.IHD, DeviceKind.PPMID, DeviceKind.CAD})
     measures=(
         Measure("authorised_s", "s", most=AUTHORISED_WITHIN_S, good_to=300, why="SE 1.4a 5.4.2"),
         Measure("failed_joins", most=2, good_to=0, why="proposal"),
-        Measure.yes("announced", why="R22 3.6.1.4.1.2: Device_annce once it has the network key"),
+        Measure.yes("announced", why="R22 2.4.3.1.11: Device_annce once it is on the network"),
         Measure("discovery_s", "s", most=_TALKS_WITHIN_S, good_to=60, why="proposal"),
         Measure.exactly("left", 0, why="it has no reason to"),
         Measure("on_2_4_ghz", least=1, optional=True, why="S3: 2.4 GHz where practicable"),
