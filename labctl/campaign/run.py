@@ -22,6 +22,9 @@ from labctl.config.resolved import LoadedRig
 from labctl.errors import ConfigurationError, ExitCode, LabctlError, UsageError
 from labctl.record.verdict import Assessment, exit_code_of
 
+_ENTRY_POINT = "labctl"
+"""The plugin's name in pyproject.toml."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignResult:
@@ -67,8 +70,19 @@ def run_campaign(
         str(CASES),
         *(str(path.resolve()) for path in also),
         *("-c", os.devnull, "--rootdir", str(CASES), "--import-mode=importlib"),
-        *("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:terminal", "-p", "no:timeout", "-s"),
-        *([] if _is_registered() else ["-p", plugin.__name__]),
+        *(
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:xdist",
+            "-p",
+            "no:terminal",
+            "-p",
+            "no:timeout",
+            "-s",
+        ),
+        # By this name however labctl was installed, and not a second time by its entry point.
+        *("-p", f"no:{_ENTRY_POINT}", "-p", plugin.__name__),
     ]
     # Standard output is for the result: what cases and pytest print goes where messages go.
     with contextlib.redirect_stdout(sys.stderr):
@@ -84,12 +98,6 @@ def run_campaign(
         trouble=script.stage.broken,
         interrupted=code == pytest.ExitCode.INTERRUPTED,
     )
-
-
-def _is_registered() -> bool:
-    from importlib.metadata import entry_points
-
-    return any(point.value == plugin.__name__ for point in entry_points(group="pytest11"))
 
 
 def _devices_known(loaded: LoadedRig, names: Sequence[str]) -> None:
