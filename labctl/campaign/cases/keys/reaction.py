@@ -16,7 +16,7 @@ from labctl.campaign.findings import Incomplete, NotApplicable, NotSeen
 from labctl.campaign.measurements import Measurements
 from labctl.campaign.subject import AUTHORISED_WITHIN_S, Subject
 from labctl.clock import MICROSECONDS
-from labctl.events import Event, JoinEnded, JoinOutcome, Note
+from labctl.events import Band, Event, JoinEnded, JoinOutcome, Note, Suspended
 from labctl.hub.provocation import ENDED, Provocation
 from labctl.smart_energy.cbke import TerminateStatus
 
@@ -35,7 +35,7 @@ CANNOT = "it takes part in no key establishment that could be spoiled"
 
 _NO_SERVER = "the device answered command 0x00 with status"
 """How a join ends whose device has no server for key establishment, or refuses to be one."""
-_TRIES = 3
+_TRIES = 4
 _EXCHANGE_S = 600.0
 """Longer than any exchange: two declared times of 254 s at most."""
 _READS_WITHIN_S = 35 * 60.0
@@ -56,11 +56,6 @@ class Reaction:
     undelivered: str
     """Why the radio says that the wrong message did not arrive, if it says so."""
     at_us: int
-
-    @property
-    def arrived(self) -> bool:
-        """Whether the device got the wrong message: it answered, or it acknowledged it."""
-        return not self.undelivered or self.status is not None or self.key_taken
 
     @property
     def text(self) -> str:
@@ -150,9 +145,10 @@ async def hub_begins(device: Subject, what: Provocation) -> Reaction | None:
     hub = device.session.loaded.rig.hub
     suites = sorted(device.declared.settings.suites or hub.all_suites, reverse=True)
     for attempt in range(_TRIES):
-        if attempt:
-            # Below 1 GHz it may have been told to be silent; when it reads again, that is over.
+        if attempt or device.band is Band.MHZ_868:
+            # It may have been told to be silent; when it reads, that is over.
             await device.next_read(within_s=_READS_WITHIN_S)
+        began_us = device.session.clock.now_us()
         device.session.hub.provoke(device.eui64, what)
         await device.session.hub.establish_key(device.eui64, suite=suites[0])
         end = await device.watch.wait(
@@ -172,10 +168,10 @@ async def hub_begins(device: Subject, what: Provocation) -> Reaction | None:
         wrong_suite = reaction.status is TerminateStatus.UNSUPPORTED_SUITE
         if wrong_suite and what is not Provocation.UNKNOWN_SUITE and len(suites) > 1:
             del suites[0]  # it was right to say so: it has the other one alone
-        elif reaction.arrived:
+        elif (lost := _lost(device, reaction, began_us)) is None:
             return reaction
         else:
-            cause = reaction.undelivered
+            cause = lost
     raise Incomplete(f"key establishment did not get far enough to be spoiled: {cause}")
 
 
@@ -189,6 +185,7 @@ async def device_begins(device: Subject, what: Provocation) -> Reaction | None:
     cause = ""
     for _ in range(_TRIES):
         await device.forget()
+        began_us = device.session.clock.now_us()
         device.session.hub.provoke(device.eui64, what)
         await device.arm(round(AUTHORISED_WITHIN_S))
         await device.hands.look_for_network()
@@ -202,10 +199,20 @@ async def device_begins(device: Subject, what: Provocation) -> Reaction | None:
         if not isinstance(end, Note):
             return None  # it has nothing that could be spoiled so
         reaction = _reaction(end)
-        if reaction.arrived:
+        lost = _lost(device, reaction, began_us)
+        if lost is None:
             return reaction
-        cause = reaction.undelivered
+        cause = lost
     raise Incomplete(f"the wrong message did not reach it: {cause}")
+
+
+def _lost(device: Subject, reaction: Reaction, since_us: int) -> str | None:
+    """Why nothing can be made of an attempt in which the device said nothing; None: it could."""
+    if reaction.status is not None or reaction.key_taken:
+        return None
+    if device.watch.of(device.eui64, Suspended, since_us=since_us):
+        return "the hub told the device to be silent meanwhile"
+    return reaction.undelivered or None
 
 
 def _ended(event: Event) -> bool:
