@@ -209,6 +209,9 @@ class Campaign:
             await asyncio.sleep(max(0.0, began_s + slot_s - self._now()))
         await self._quiet_end()
         looking.cancel()
+        without = len(self.watch.losses) - sum(len(fault.outages) for fault in self.faults)
+        if without:
+            self.wrong.append(f"the radio was lost {without} times without a fault")
 
     async def _quiet_end(self) -> None:
         await asyncio.sleep(_QUIET_S - 300)
@@ -250,22 +253,27 @@ class Campaign:
                 self.wrong.append(f"fault {fault.number}, {fault.kind}: the radio was lost")
             return
         await asyncio.sleep(RECOVERED_S)
-        if fault.kind == "garbage" and len(self.watch.losses) == before:
-            return  # survived without a loss
+        if fault.kind == "garbage":
+            # What it left behind in the NCP or the driver may come to light only now.
+            await asyncio.sleep(FOUND_S)
         if len(self.watch.losses) == before:
-            self.wrong.append(f"fault {fault.number}, {fault.kind}: nobody noticed")
+            if fault.kind != "garbage":
+                self.wrong.append(f"fault {fault.number}, {fault.kind}: nobody noticed")
             return
         fault.lost_us = self.watch.losses[before][1]
         if not self.watch.is_up.is_set():
-            self.wrong.append(
-                f"fault {fault.number}, {fault.kind} of {fault.seconds} s: not back after 10 s"
-            )
             try:
                 async with asyncio.timeout(600):
                     await self.watch.is_up.wait()
             except TimeoutError:
                 self.wrong.append(f"fault {fault.number}, {fault.kind}: not back at all")
                 return
+        late_s = self.watch.ups[-1][0] - ended_s
+        if late_s > RECOVERED_S:
+            self.wrong.append(
+                f"fault {fault.number}, {fault.kind} of {fault.seconds} s: not back after "
+                f"{RECOVERED_S:g} s, but after {late_s:.1f} s"
+            )
         fault.up_us = self.watch.ups[-1][1]
         fault.outages = [
             (lost[1], up[1])
@@ -478,9 +486,8 @@ def _figures(done: Campaign, data: Any, hours: float, wall_s: float) -> list[str
         if fault.lost_us is not None:
             found[fault.kind].append((fault.lost_us - fault.began_us) / 1e6)
         if fault.up_us is not None:
-            over_us = fault.lost_us if fault.kind in ("stuck", "garbage") else fault.ended_us
-            assert over_us is not None
-            back[fault.kind].append((fault.up_us - over_us) / 1e6)
+            # Garbage may cost a radio that is back before the last of it.
+            back[fault.kind].append(max(0.0, (fault.up_us - fault.ended_us) / 1e6))
     lines = []
     for kind in WEIGHTS:
         count = sum(fault.kind == kind for fault in done.faults)
