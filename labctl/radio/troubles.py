@@ -25,7 +25,7 @@ def port_failed(error: BaseException, path: str, *, protocol: str) -> RigError:
         return RigError(
             "there is no such port",
             where=path,
-            mend="is the stick plugged in? `ls /dev/serial/by-id` shows what is",
+            mend="is the stick plugged in? `labctl radios` shows which are",
         )
     if isinstance(error, PermissionError):
         if "locked" in str(error):

@@ -22,7 +22,7 @@ _LOGGER = logging.getLogger(__name__)
 _SECURITY_STATE = 0x0A00
 """HAVE_NETWORK_KEY | REQUIRE_ENCRYPTED_KEY: a Smart Energy trust centre, no global key."""
 
-_GLOBAL_LINK_KEY = 0x0004
+GLOBAL_LINK_KEY = 0x0004
 """EmberCurrentSecurityBitmask, also within the bits of TRUST_CENTER_USES_HASHED_LINK_KEY 0x0084."""
 
 FORM_ANEW = (
@@ -83,7 +83,7 @@ async def _must_be_ours(app: SmartEnergyApplication, radio: str) -> None:
     """Sticks come from other uses: a home-automation network has a key that everybody knows."""
     status, state = await app._ezsp.getCurrentSecurityState()
     must_be_ok(status, "the NCP does not tell its security state", radio)
-    if int(state.bitmask) & _GLOBAL_LINK_KEY:
+    if int(state.bitmask) & GLOBAL_LINK_KEY:
         raise RigError(
             "the stick holds a network with a global link key: it is not a Smart Energy one",
             where=radio,

@@ -9,7 +9,7 @@ from typing import Any
 
 import bellows.types as t
 
-from labctl.radio.ezsp.forming import _GLOBAL_LINK_KEY, must_be_ok
+from labctl.radio.ezsp.forming import GLOBAL_LINK_KEY, must_be_ok
 from labctl.radio.ezsp.probe import connection_to, open_connection
 from labctl.radio.ezsp.troubles import DRIVER_ERRORS, start_failed
 from labctl.radio.held import Held
@@ -35,7 +35,7 @@ async def held(path: str, line: Line) -> Held | None:
             channel=Channel.from_ember_byte(int(parameters.radioChannel)),
             pan_id=int(parameters.panId),
             extended_pan_id=Eui64(str(parameters.extendedPanId)),
-            ours=not int(state.bitmask) & _GLOBAL_LINK_KEY,
+            ours=not int(state.bitmask) & GLOBAL_LINK_KEY,
         )
 
 

@@ -33,7 +33,9 @@ FORM_ANEW = (
     "all its devices must then be paired again"
 )
 
-_CLEAR_STATE, _CLEAR_CONFIGURATION = 0x02, 0x01
+CLEAR_STATE, CLEAR_CONFIGURATION = 0x02, 0x01
+"""Bits of ZCD_NV_STARTUP_OPTION: what the next start of the stick forgets."""
+
 _COORDINATOR = 0
 _ACK_WAIT_2_MS = 3000
 """6 s for an APS acknowledgement, as the vendor has it. Builds for home automation have 1 s: a
@@ -106,7 +108,7 @@ async def bring_up(
             "another run, which forms a network that all devices must be paired with again",
         )
     if network is not None and not settings.form_anew:
-        await _must_be_ours(connection, network, radio)
+        await must_be_ours(connection, network, radio)
         await start(connection)
         return True
     await _form(connection, settings, random_octets, radio)
@@ -121,8 +123,11 @@ async def start(connection: Connection) -> None:
     await connection.start_network()
 
 
-async def _must_be_ours(connection: Connection, network: Network, radio: str) -> None:
-    """Sticks come from other uses: devices of another network hold keys that everybody knows."""
+async def must_be_ours(connection: Connection, network: Network, radio: str) -> None:
+    """Sticks come from other uses: devices of another network hold keys that everybody knows.
+
+    Raises `RigError` for a network that labctl did not form.
+    """
     octets = await Memory(connection).read(MARK)
     mark = None if octets is None else Mark.unpack(octets)
     if mark != Mark(network.extended_pan_id, network.pan_id):
@@ -160,7 +165,7 @@ async def _form(
     """Empty memory, configuration, labctl's mark, network."""
     phy = settings.phys[0]
     memory = Memory(connection)
-    clear = bytes((_CLEAR_STATE | _CLEAR_CONFIGURATION,))
+    clear = bytes((CLEAR_STATE | CLEAR_CONFIGURATION,))
     await memory.write(STARTUP_OPTION, clear)
     await connection.reset()
     pan_id = settings.pan_id

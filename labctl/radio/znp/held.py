@@ -14,9 +14,9 @@ from labctl.radio.sticks import Line
 from labctl.radio.troubles import port_failed
 from labctl.radio.znp.connection import Connection, NotBuiltIn, Refused
 from labctl.radio.znp.forming import (
-    _CLEAR_CONFIGURATION,
-    _CLEAR_STATE,
-    _must_be_ours,
+    CLEAR_CONFIGURATION,
+    CLEAR_STATE,
+    must_be_ours,
     read_network,
 )
 from labctl.radio.znp.memory import Memory
@@ -34,7 +34,7 @@ async def held(path: str, line: Line) -> Held | None:
         if network is None:
             return None
         try:
-            await _must_be_ours(connection, network, path)
+            await must_be_ours(connection, network, path)
             ours = True
         except RigError:
             ours = False
@@ -49,7 +49,7 @@ async def held(path: str, line: Line) -> Held | None:
 async def forget(path: str, line: Line) -> None:
     """Have the firmware clear its memory when it starts. Raises `RigError`."""
     async with _opened(path, line) as connection:
-        clear = bytes((_CLEAR_STATE | _CLEAR_CONFIGURATION,))
+        clear = bytes((CLEAR_STATE | CLEAR_CONFIGURATION,))
         await Memory(connection).write(STARTUP_OPTION, clear)
         await connection.reset()
         if await read_network(connection) is not None:
