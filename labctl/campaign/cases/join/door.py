@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from labctl.campaign.subject import Subject
 from labctl.campaign.watch import Watch
 from labctl.events import DeviceKind, JoinEnded, JoinOutcome, JoinStarted
 from labctl.hub.settings import LoggedDevice
@@ -56,6 +57,17 @@ def tries(watch: Watch, eui64: str, since_us: int) -> list[JoinStarted]:
     }
     started = watch.of(eui64, JoinStarted, since_us=since_us)
     return [each for each in started if each.join not in unheard]
+
+
+async def first_try(watch: Watch, device: Subject, since_us: int, within_s: float) -> None:
+    """Until a device tries to join. Raises `NotSeen`."""
+    if not tries(watch, device.eui64, since_us):
+        await watch.wait(
+            JoinStarted,
+            device.eui64,
+            within_s=within_s,
+            what=f"an attempt of {device.name} to join",
+        )
 
 
 def another_code(code: InstallCode) -> InstallCode:
