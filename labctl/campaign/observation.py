@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -65,10 +64,6 @@ class Observation:
             endpoint,
         )
 
-    def requests(self, device: Subject) -> int:
-        """How many requests of a device the hub served, of whatever kind."""
-        return len(self._times_us("", "? IS NULL", device, None))
-
     def kept(self, device: Subject, schedule: ReadSchedule) -> Kept:
         """How a device kept a schedule of the rig file. Raises `Incomplete`."""
         return self._kept(device, self.read_times_us(device, schedule.name), schedule)
@@ -87,34 +82,6 @@ class Observation:
             period_us=schedule.period_ms * 1000,
             tolerance_us=schedule.tolerance_ms * 1000,
         )
-
-    def refusals(self, device: Subject) -> list[dict[str, object]]:
-        """What the hub refused a device in the run so far, as `events.Refused` has it, in order.
-
-        It is not of this time alone: many a device tries something once, when it is paired.
-        """
-        session = self.stage.session
-        session.recorder.flush()
-        return [
-            json.loads(detail)
-            for (detail,) in session.recorder.connection.execute(
-                "SELECT detail FROM events JOIN devices ON devices.id = device_id"
-                " WHERE run_id = ? AND eui64 = ? AND events.kind = 'refused'"
-                " ORDER BY at_us, events.id",
-                (session.run_id, device.eui64),
-            )
-        ]
-
-    def notes(self, device: Subject, kind: str) -> int:
-        """How many notes of that kind there are of a device in the run so far."""
-        session = self.stage.session
-        session.recorder.flush()
-        (count,) = session.recorder.connection.execute(
-            "SELECT count(*) FROM events JOIN devices ON devices.id = device_id"
-            " WHERE run_id = ? AND eui64 = ? AND events.kind = ?",
-            (session.run_id, device.eui64, kind),
-        ).fetchone()
-        return int(count)
 
     def must_have_been_present(self, device: Subject) -> None:
         """Raises `Incomplete` for a device that was not on the network when it began."""

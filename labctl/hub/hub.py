@@ -30,6 +30,7 @@ from labctl.hub.key_establishment import CLUSTER_ID as KEY_ESTABLISHMENT
 from labctl.hub.key_establishment import KeyEstablishments
 from labctl.hub.keys import Keys
 from labctl.hub.network_key import NetworkKeyUpdate
+from labctl.hub.odd_frames import OddFrames
 from labctl.hub.pairings import Pairings
 from labctl.hub.pretence import Pretences
 from labctl.hub.provocation import Provocation
@@ -142,6 +143,7 @@ class Hub(CoordinatorListener):
         )
         self._withholding = Withholding(self._reporter)
         self._device_reads = DeviceReads(coordinator, self._reporter, settings.patience.answer_s)
+        self.odd_frames = OddFrames(coordinator, self._reporter, self._log.get)
         self.pretences = Pretences(self._reporter)
         self._dispatcher = Dispatcher(
             settings,

@@ -28,6 +28,7 @@ from labctl.radio.coordinator import Incoming
 from labctl.smart_energy.clusters import SMART_ENERGY_PROFILE
 from labctl.smart_energy.disagreements import DeviceSettings
 
+_KEY_ESTABLISHMENT = 0x0800
 _SEQUENCE = 1
 _BEST_LQI = 255
 
@@ -81,12 +82,29 @@ class Rehearsals:
             pretences=pretences,
         )
 
+    @property
+    def served(self) -> tuple[tuple[int, int], ...]:
+        """Every endpoint of the hub with every cluster whose frames a dispatcher gets.
+
+        Key establishment has a way of its own (`Hub`).
+        """
+        return tuple(
+            (number, cluster_id)
+            for number, each in self._endpoints.items()
+            for cluster_id in each.services
+            if cluster_id != _KEY_ESTABLISHMENT
+        )
+
     def serving(self, cluster_id: int) -> tuple[int, ...]:
         """The endpoints of the hub that have a service for the cluster."""
         return tuple(n for n, each in self._endpoints.items() if cluster_id in each.services)
 
     def play(self, device: Device, endpoint: int, cluster_id: int, frame: Frame) -> Rehearsal:
         """What would come of a frame under the device's link key. Raises `RigError`."""
+        return self.hear(device, endpoint, cluster_id, frame.octets())
+
+    def hear(self, device: Device, endpoint: int, cluster_id: int, octets: bytes) -> Rehearsal:
+        """The same for octets, which need not be a frame. Raises `RigError`."""
         if not device.authorised:
             raise RigError(f"{device.name} is not authorised: all that it asks is refused")
         events: list[Event] = []
@@ -94,7 +112,7 @@ class Rehearsals:
         try:
             answers = self._dispatcher.handle(
                 device,
-                _packet(device, endpoint, cluster_id, frame),
+                _packet(device, endpoint, cluster_id, octets),
                 self._clock.now_us(),
             )
         finally:
@@ -124,7 +142,7 @@ class Rehearsals:
         return self.play(device, endpoint, cluster_id, frame)
 
 
-def _packet(device: Device, endpoint: int, cluster_id: int, frame: Frame) -> Incoming:
+def _packet(device: Device, endpoint: int, cluster_id: int, octets: bytes) -> Incoming:
     return Incoming(
         nwk=device.nwk or 0,
         eui64=device.eui64,
@@ -132,7 +150,7 @@ def _packet(device: Device, endpoint: int, cluster_id: int, frame: Frame) -> Inc
         destination_endpoint=endpoint,
         profile_id=SMART_ENERGY_PROFILE,
         cluster_id=cluster_id,
-        data=frame.octets(),
+        data=octets,
         aps_encrypted=True,
         broadcast=False,
         lqi=_BEST_LQI,

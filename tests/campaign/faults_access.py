@@ -17,4 +17,23 @@ FAULTS = (
         caught_by="A27",
         behaviour={"forbidden_commands_every": "1min"},
     ),
+    DeviceFault(
+        name="floods-the-hub",
+        says="it sends five reads a second and waits for no answer",
+        caught_by="A28",
+        behaviour={"flood": {"per_second": 5}},
+    ),
+    DeviceFault(
+        name="crashes-on-malformed",
+        says="it hangs once it hears a frame that cannot be read",
+        caught_by="A29",
+        behaviour={"crashes_on_malformed": True},
+    ),
+    DeviceFault(
+        name="sends-malformed",
+        says="it sends ZCL of random octets now and then",
+        caught_by="A29",
+        behaviour={"malformed": {"per_second": 0.2, "layers": ["zcl"]}},
+        device="virtual-ihd",
+    ),
 )

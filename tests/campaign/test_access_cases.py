@@ -11,9 +11,6 @@ from playing import play
 
 from labctl.events import CaseOutcome
 
-OBSERVE_S = {"A26": 1800.0, "A27": 1800.0}
-"""How long tests watch, where the campaign watches for a day."""
-
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_each_fault_is_found_by_its_case(fault: DeviceFault, tmp_path: Path) -> None:
@@ -23,7 +20,6 @@ def test_each_fault_is_found_by_its_case(fault: DeviceFault, tmp_path: Path) -> 
         device=fault.device,
         rig=fault.rig,
         behaviour=fault.behaviour,
-        observe_s=OBSERVE_S.get(fault.caught_by),
     )
     ended = results[fault.caught_by, fault.device]
     assert ended.outcome is CaseOutcome.FAIL, ended

@@ -16,7 +16,7 @@ from labctl.smart_energy.identity import Identity
 from labctl.virtual.devices import diagnostics, zcl
 from labctl.virtual.devices.application import Application, Surroundings
 from labctl.virtual.devices.bands import Bands
-from labctl.virtual.devices.behaviour import Behaviour, LifeStep
+from labctl.virtual.devices.behaviour import Behaviour, Burst, LifeStep
 from labctl.virtual.devices.commissioning import Commissioning, is_member
 from labctl.virtual.devices.flash import Flash, Memory
 from labctl.virtual.devices.keepalive import KeepAlive, NetworkLost
@@ -310,6 +310,11 @@ class Client(NodeListener):
         """Off the air for good, before any time passes."""
         if self._until_silent is not None:
             self._until_silent.reschedule(asyncio.get_running_loop().time())
+
+    async def flood(self, per_second: float, seconds: float) -> None:
+        """Send reads for a while, without waiting for their answers."""
+        on_s = asyncio.get_running_loop().time() - self._switched_on_s
+        await self._trouble.flood(Burst(per_second=per_second, after_s=on_s, duration_s=seconds))
 
     async def _be_on_the_network(self) -> None:
         await asyncio.sleep(self._body.behaviour.start_delay_s)

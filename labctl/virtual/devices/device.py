@@ -194,6 +194,14 @@ class VirtualDevice:
         self._flash.erase()
         self._body.slot.erase()
 
+    async def flood(self, per_second: float, seconds: float) -> None:
+        """Have it send reads for a while without waiting for answers, whatever its behaviour is.
+
+        Nothing happens while it is off.
+        """
+        if self._client is not None and self.is_on:
+            await self._client.flood(per_second, seconds)
+
     # -- what can be seen ---------------------------------------------------------------------
 
     @property

@@ -80,7 +80,7 @@ class Trouble:
         """What this device does beside its duties; nothing for a good one."""
         b = self.behaviour
         if b.flood is not None:
-            yield self._flood(b.flood)
+            yield self.flood(b.flood)
         if b.malformed is not None:
             yield self._malform(b.malformed)
         if b.replays is not None:
@@ -110,7 +110,8 @@ class Trouble:
         meters = self.meters()
         return meters[0] if meters else Peer(TRUST_CENTRE, 1)
 
-    async def _flood(self, burst: Burst) -> None:
+    async def flood(self, burst: Burst) -> None:
+        """Reads of a meter's register, whose answers nobody waits for."""
         # Without APS acknowledgements: awaiting 200 a second it would run out of the 256 counters,
         # use the free ones over and over, and be taken for copies of itself.
         async for _ in self._beats(burst):

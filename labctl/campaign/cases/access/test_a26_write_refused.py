@@ -6,8 +6,8 @@ dispatcher as if the device had sent it, under its link key, and what comes back
 status has to be the one that the rig file gives (`hub.write_status`: 0x88 READ_ONLY or 0x7E
 NOT_AUTHORIZED), with the meters and the hub as they were.
 
-A device that really tries to write is found in the record, from its pairing on: it is refused, and
-it has no business to try.
+A device that really tries to write is found in the record, from its pairing in this run on to ten
+minutes after it: it is refused, and it has no business to try.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 from labctl.campaign.case import Measure, case
 from labctl.campaign.hub_state import METERING, PRICE, entry_of, kept_by, shown_to
 from labctl.campaign.measurements import Measurements
-from labctl.campaign.observation import Observation
+from labctl.campaign.so_far import first_contact_over, refusals
 from labctl.campaign.subject import Subject
 from labctl.events import DeviceKind
 from labctl.hub.hub import Hub
@@ -42,9 +42,7 @@ _UNSUPPORTED = 0x86
     ),
     kinds=(DeviceKind.CAD, DeviceKind.IHD, DeviceKind.PPMID),
 )
-async def test_write_refused(
-    device: Subject, hub: Hub, measure: Measurements, observation: Observation
-) -> None:
+async def test_write_refused(device: Subject, hub: Hub, measure: Measurements) -> None:
     expected = device.session.loaded.rig.hub.write_status
     measure.expect("status", least=expected, most=expected)
     entry = entry_of(hub, device.eui64)
@@ -71,8 +69,9 @@ async def test_write_refused(
     measure.take("recorded", recorded)
     measure.take("value_unchanged", shown_to(hub, entry) == before[0])
     measure.take("hub_unchanged", kept_by(hub) == before[1])
+    await first_contact_over(device)
     attempts = [
-        each for each in observation.refusals(device)
+        each for each in refusals(device)
         if str(each["cause"]).startswith("write of attribute")
     ]  # fmt: skip
     measure.take("attempts", len(attempts), "; ".join({str(each["cause"]) for each in attempts}))

@@ -6,7 +6,8 @@ not. No good CAD sends them, so the hub is asked what it would answer: each comm
 dispatcher as if the device had sent it, to each meter. The status has to be `hub.refusal_status`,
 each refusal would stand in the record, and supply and credit are as they were.
 
-A device that really tries is found in the record, from its pairing on.
+A device that really tries is found in the record, from its pairing in this run on to ten minutes
+after it at least.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from labctl.campaign.case import Measure, case
 from labctl.campaign.findings import NotApplicable
 from labctl.campaign.hub_state import entry_of, kept_by, shown_to
 from labctl.campaign.measurements import Measurements
-from labctl.campaign.observation import Observation
+from labctl.campaign.so_far import first_contact_over, refusals
 from labctl.campaign.subject import Subject
 from labctl.events import DeviceKind
 from labctl.hub.hub import Hub
@@ -43,9 +44,7 @@ def ppmid_only(table: AccessTable, kind: DeviceKind) -> list[tuple[int, int]]:
     ),
     kinds=(DeviceKind.CAD, DeviceKind.IHD),
 )
-async def test_ppmid_command(
-    device: Subject, hub: Hub, measure: Measurements, observation: Observation
-) -> None:
+async def test_ppmid_command(device: Subject, hub: Hub, measure: Measurements) -> None:
     loaded = device.session.loaded
     commands = ppmid_only(loaded.access, device.kind)
     if not commands:
@@ -72,8 +71,9 @@ async def test_ppmid_command(
     measure.take("unrecorded", unrecorded)
     measure.take("meters_unchanged", shown_to(hub, entry) == before[0])
     measure.take("hub_unchanged", kept_by(hub) == before[1])
+    await first_contact_over(device)
     attempts = [
-        each for each in observation.refusals(device)
+        each for each in refusals(device)
         if each["layer"] == "application" and "may not send command" in str(each["cause"])
     ]  # fmt: skip
     measure.take("attempts", len(attempts), "; ".join({str(each["cause"]) for each in attempts}))

@@ -17,6 +17,7 @@ from __future__ import annotations
 from labctl.campaign.case import Measure, case
 from labctl.campaign.measurements import Measurements
 from labctl.campaign.observation import Observation, metering_endpoint, metering_schedule
+from labctl.campaign.so_far import notes
 from labctl.campaign.subject import Subject
 from labctl.clock import MICROSECONDS
 from labctl.events import DeviceKind
@@ -47,4 +48,4 @@ async def test_gas_reads(device: Subject, measure: Measurements, observation: Ob
         measure.take("interval_p50_s", kept.interval_s(50))
     measure.take("too_soon", sum(each < least_s * MICROSECONDS for each in kept.intervals_us))
     measure.take("from_proxy", kept.observed)
-    measure.take("partner_keys", observation.notes(device, "partner-key-sent"))
+    measure.take("partner_keys", notes(device, "partner-key-sent"))
