@@ -595,6 +595,180 @@ class CaseEnded(Event):
     captured: Captured | None = None
 
 
+class ProbeKind(enum.StrEnum):
+    """What a probe of a survey was."""
+
+    READ = "read"
+    """A ZCL read that the hub sent the device, with APS acknowledgement."""
+    ANSWER = "answer"
+    """What the device owed the hub for a read that reached it."""
+    OWN_READ = "own-read"
+    """A read that the device sent of its own accord, by its schedule."""
+
+
+class LevelSource(enum.StrEnum):
+    """Where the level of a probe comes from."""
+
+    MEASURED = "measured"
+    """The hub's own radio."""
+    REPORTED = "reported"
+    """The device's word for that very frame (LastMessageRSSI of Diagnostics)."""
+    RECIPROCAL = "reciprocal"
+    """That of the device's answer, taken for the way there as well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurveyStarted(Event):
+    """Somebody begins to walk a site with these devices.
+
+    `rules` is JSON: all that decides between the verdicts. `plan` is the path of a drawing.
+    """
+
+    site: str
+    devices: tuple[str, ...]
+    rules: str
+    hub_place: str = ""
+    plan: str | None = None
+    plan_mm_per_pixel: float | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurveyEnded(Event):
+    """The walk is over. `survey` is its number in the record, `text` what it comes to."""
+
+    survey: int
+    verdict: Verdict
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaypointStarted(Event):
+    """The devices are at a place, `waypoint` in the order of the walk, from 1.
+
+    `position` is x, y, z in metres on the plan; latitude and longitude are degrees (WGS 84).
+    """
+
+    survey: int
+    waypoint: int
+    room: str
+    floor: int
+    spot: str = ""
+    position: tuple[float, float, float] | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaypointEnded(Event):
+    """A waypoint was probed to its end."""
+
+    survey: int
+    waypoint: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaypointCounts(Event):
+    """From now on a waypoint counts, or (undone) it does not."""
+
+    survey: int
+    waypoint: int
+    counts: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurveyRemark(Event):
+    """What somebody says of a survey or of a waypoint. `kind`: note, photo (a path), limit."""
+
+    survey: int
+    kind: str
+    text: str
+    waypoint: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaypointNoise(Event):
+    """The noise floor of a bearer's channel when a waypoint was begun."""
+
+    survey: int
+    waypoint: int
+    radio: str
+    page: int
+    channel: int
+    level_dbm: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeTaken(Event):
+    """One probe in one direction.
+
+    `delivered` is after the retries of MAC and APS; `retries` is how often the hub's MAC sent again
+    meanwhile, None where its radio does not tell, and always of what the device sent. The level is
+    at the receiver, None when the frame was lost or nobody told.
+    """
+
+    survey: int
+    waypoint: int
+    eui64: str
+    radio: str
+    band: Band
+    direction: Direction
+    kind: ProbeKind
+    delivered: bool
+    rssi_dbm: int | None = None
+    lqi: int | None = None
+    level_source: LevelSource | None = None
+    retries: int | None = None
+    latency_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectionJudged(Event):
+    """What the probes of one direction of a link came to, at one waypoint.
+
+    `ratio_low` and `ratio_high` are the 95 % interval of the delivery ratio. Margins are of the
+    10th percentile, lost probes counted as below it; None: a lost one, or not shown.
+    `passes_lower` is yes, no or open. `retries` None: not known.
+    """
+
+    survey: int
+    waypoint: int
+    eui64: str
+    band: Band
+    direction: Direction
+    verdict: Verdict
+    reason: str
+    probes: int
+    delivered: int
+    ratio_low: float
+    ratio_high: float
+    rssi_median_dbm: int | None
+    rssi_p10_dbm: int | None
+    sensitivity_dbm: int
+    p10_margin_db: float | None
+    margin_at_least_db: float | None
+    passes_lower: str
+    design_effect: float
+    decided_at: int | None
+    retries: int | None
+    level_source: LevelSource | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkJudged(Event):
+    """What both directions of a link came to, at one waypoint."""
+
+    survey: int
+    waypoint: int
+    eui64: str
+    band: Band
+    verdict: Verdict
+    p10_margin_db: float | None
+    passes_lower: str
+    asymmetry_db: int | None
+    asymmetry_found: bool
+
+
 Subscriber = Callable[[Event], None]
 
 

@@ -27,6 +27,13 @@ MOST_PENDING = 20_000
 # A person waits for these, or a reader follows them: they are written at once.
 _AT_ONCE = (
     ev.CaseEnded,
+    ev.SurveyStarted,
+    ev.SurveyEnded,
+    ev.WaypointStarted,
+    ev.WaypointEnded,
+    ev.WaypointCounts,
+    ev.SurveyRemark,
+    ev.ProbeTaken,
     ev.RunStarted,
     ev.RunEnded,
     ev.RadioUp,

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from sqlite_utils import Database, Migrations
 
-from labctl.record import schema_bearers, schema_campaign, schema_prune
+from labctl.record import schema_bearers, schema_campaign, schema_prune, schema_survey
 from labctl.record.views import VIEWS
 
 #: ``PRAGMA application_id``: "labc", so that ``file`` and we can tell the database from others.
@@ -252,6 +252,14 @@ def prune(db: Database) -> None:
 def evidence(db: Database) -> None:
     """The seed of a campaign, and the frames of a capture."""
     _execute(db, schema_campaign.EVIDENCE)
+
+
+@migrations(name="0006_survey")
+def survey(db: Database) -> None:
+    """Range surveys: waypoints, probes, verdicts."""
+    _execute(db, schema_survey.TABLES)
+    _execute(db, schema_survey.INDEXES)
+    _execute(db, schema_survey.VIEWS)
 
 
 def known_migrations() -> list[str]:

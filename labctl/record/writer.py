@@ -17,6 +17,7 @@ from labctl.record.campaign_writer import CampaignWriter
 from labctl.record.ids import Known, Rows
 from labctl.record.interrupted import close_interrupted
 from labctl.record.link_writer import LinkWriter
+from labctl.record.survey_writer import SurveyWriter
 
 _INSERT_READ = (
     "INSERT INTO reads (run_id, device_id, at_us, initiator, schedule_id, endpoint, cluster_id,"
@@ -72,6 +73,7 @@ class Writer:
             ev.Note: self._note,
             **BearerWriter(self._rows, self._event).handlers,
             **CampaignWriter(self._rows).handlers,
+            **SurveyWriter(self._rows).handlers,
         }
 
     # -- transactions ------------------------------------------------------------------------

@@ -40,13 +40,27 @@ CONTRACT = {
     "run_rollups": "id run_id reads reads_unanswered link_samples",
     "schedule_rollups": "id run_id schedule_id expected observed p50_ms p95_ms longest_gap_ms early"
     " late missed",
-    "artefacts": "id run_id kind path sha256 bytes result_id first_frame last_frame first_us last_us"
-    " left_out",
+    "artefacts": "id run_id kind path sha256 bytes result_id first_frame last_frame first_us"
+    " last_us left_out",
     "campaigns": "id run_id generation meters selection reference seed",
     "cases": "id name title",
     "results": "id run_id case_id device_id attempt started_us ended_us outcome cause band"
     " firmware_version quarantine",
     "measurements": "id result_id name unit value text least most good_from good_to outcome",
+    "surveys": "id run_id site hub_place started_us ended_us verdict text rules plan_path"
+    " plan_mm_per_pixel seed",
+    "survey_devices": "id survey_id device_id",
+    "waypoints": "id survey_id run_id number room floor spot x_m y_m z_m latitude longitude"
+    " started_us ended_us undone_us",
+    "probes": "id waypoint_id device_id radio_id band direction at_us kind delivered rssi_dbm"
+    " lqi level_source retries latency_us",
+    "waypoint_noise": "id waypoint_id radio_id at_us page channel level_dbm",
+    "survey_remarks": "id survey_id waypoint_id at_us kind text",
+    "direction_verdicts": "id waypoint_id device_id band direction verdict reason probes"
+    " delivered ratio_low ratio_high rssi_median_dbm rssi_p10_dbm sensitivity_dbm p10_margin_db"
+    " margin_at_least_db passes_lower design_effect decided_at retries level_source",
+    "link_verdicts": "id waypoint_id device_id band verdict p10_margin_db passes_lower"
+    " asymmetry_db asymmetry_found",
     "links": "id run_id device_id radio_id direction page channel",
     "link_rssi_counts": "link_id rssi_dbm samples",
     "link_lqi_counts": "link_id lqi samples",
@@ -65,6 +79,8 @@ VIEWS = (
     "v_schedule_compliance",
     "v_rig_health",
     "v_case_results",
+    "v_survey_links",
+    "v_survey_rooms",
 )
 COUNTS = {"link_rssi_counts", "link_lqi_counts"}
 
