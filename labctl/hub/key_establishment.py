@@ -223,31 +223,43 @@ class KeyEstablishments:
         if frame.command_id == CommandId.TERMINATE and session.in_doubt is not None:
             await self._doubted(device, session, session.machine.receive(*_said(frame)))
             return
+        if session.slow_with is not None and session.slow_with == _said(frame):
+            return  # it is being answered, slowly and on purpose
         if not ours:
             session.route, session.sequence = Route.back(packet), frame.sequence
         session.turn += 1
         if not session.machine.is_over:
             session.prevent()
-        late_s = session.provoked.put_off_s(frame.command_id) if session.provoked else 0.0
-        if not late_s or session.machine.is_over:
-            await self._step(device, session, packet, frame)
-            return
-
-        async def late() -> None:
-            if self._sessions.get(device) is session and not session.machine.is_over:
-                await self._step(device, session, packet, frame)
-
-        session.prevent = self._chores.later(late_s, lambda: self._enqueue(device, late))
+        await self._step(device, session, packet, frame)
 
     async def _step(self, device: Device, session: Session, packet: Incoming, frame: Frame) -> None:
         machine = session.machine
-        was_over = machine.is_over
+        received_us = self._reporter.now_us()
         try:
             await session.arithmetic.prepare(machine, frame.command_id, frame.payload)
         except RigError as error:
             cause = f"the radio did not do its part: {error.what}"
             await self._carry_out(device, session, machine.abort(cause))
             return
+        slow_s = session.provoked.takes_s(frame.command_id) if session.provoked else 0.0
+        if not slow_s or machine.is_over:
+            await self._proceed(device, session, packet, frame)
+            return
+
+        async def late() -> None:
+            session.slow_with = None
+            if self._sessions.get(device) is session and not machine.is_over:
+                await self._proceed(device, session, packet, frame)
+
+        session.slow_with = _said(frame)
+        slow_s -= (self._reporter.now_us() - received_us) / MICROSECONDS
+        session.prevent = self._chores.later(slow_s, lambda: self._enqueue(device, late))
+
+    async def _proceed(
+        self, device: Device, session: Session, packet: Incoming, frame: Frame
+    ) -> None:
+        machine = session.machine
+        was_over = machine.is_over
         actions = machine.receive(frame.command_id, frame.payload, from_server=frame.from_server)
         if was_over and not any(_is_confirmation(action) for action in actions):
             self._refuse(device, packet, frame, _OVER)

@@ -55,7 +55,7 @@ class Session:
     the NCP and the confirmation under way, and `before` was in force before; once `concluded`, it
     arrived. `proven` says that the
     device used the key. `provoked`: the hub spoils it on purpose, and is `in_doubt` while the
-    device's answer to a wrong confirmation is still to come.
+    device's answer to a wrong confirmation is still to come, or `slow_with` one of its messages.
     """
 
     machine: KeyEstablishment
@@ -72,6 +72,7 @@ class Session:
     proven: bool = False
     provoked: Provoked | None = None
     in_doubt: Established | None = None
+    slow_with: tuple[int, bytes] | None = None
 
     @property
     def is_ours(self) -> bool:

@@ -109,8 +109,8 @@ class Provoked:
             return replace(certificate, key_usage=certificate.key_usage & ~KEY_USAGE_AGREEMENT)
         return certificate
 
-    def put_off_s(self, command: int) -> float:
-        """How much later than usual a message of the device is answered."""
+    def takes_s(self, command: int) -> float:
+        """How long the answer to a message of the device takes; 0: as long as it does."""
         if self.what is not Provocation.SLOW:
             return 0.0
         slow = (

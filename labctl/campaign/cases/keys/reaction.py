@@ -162,12 +162,14 @@ async def hub_begins(device: Subject, what: Provocation) -> Reaction | None:
             if end.outcome is JoinOutcome.AUTHORISED or _NO_SERVER in end.cause:
                 return None
             cause = end.cause
+            if TerminateStatus.UNSUPPORTED_SUITE.name in cause and len(suites) > 1:
+                del suites[0]  # it has the other one alone
             continue
         assert isinstance(end, Note)
         reaction = _reaction(end)
         wrong_suite = reaction.status is TerminateStatus.UNSUPPORTED_SUITE
         if wrong_suite and what is not Provocation.UNKNOWN_SUITE and len(suites) > 1:
-            del suites[0]  # it was right to say so: it has the other one alone
+            del suites[0]
         elif (lost := _lost(device, reaction, began_us)) is None:
             return reaction
         else:
