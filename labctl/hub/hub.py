@@ -600,6 +600,12 @@ class Hub(CoordinatorListener):
         if self._bearers is not None:
             self.care.channel_changed(bearer, channel)
 
+    def joining_changed(self, bearer: int, is_open: bool) -> None:
+        """A radio says that joining is open now, or closed."""
+        if self._bearers is not None:
+            kind = "joining-opened" if is_open else "joining-closed"
+            self._reporter.note(kind, radio=self._bearers[bearer].name)
+
     def connection_lost(self, cause: str, bearer: int = 0) -> None:
         """A radio is gone: infrastructure, and the end of whatever was under way on it."""
         if self._losses is not None and self._bearers is not None:

@@ -274,6 +274,12 @@ class CoordinatorListener(abc.ABC):
     def channel_changed(self, bearer: int, channel: Channel) -> None:  # noqa: B027
         """The network moved to another channel, asked for or not."""
 
+    def joining_changed(self, bearer: int, is_open: bool) -> None:  # noqa: B027
+        """The radio says that joining is open on its network from now on, or is not any more.
+
+        Told only by firmware that does (EZSP), be it that it was asked or that its time ran out.
+        """
+
     @abc.abstractmethod
     def connection_lost(self, cause: str, bearer: int = 0) -> None:
         """The stick is gone or in a failed state. Nothing comes, unless it is restored."""

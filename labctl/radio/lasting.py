@@ -459,6 +459,10 @@ class _Relay(CoordinatorListener):
             self._owner._moved(bearer, channel)
             self._to.channel_changed(bearer, channel)
 
+    def joining_changed(self, bearer: int, is_open: bool) -> None:
+        if self._current:
+            self._to.joining_changed(bearer, is_open)
+
     def connection_lost(self, cause: str, bearer: int = 0) -> None:
         self._owner._went(self, cause)
 

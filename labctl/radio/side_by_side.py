@@ -309,6 +309,9 @@ class _Relay(CoordinatorListener):
     def channel_changed(self, bearer: int, channel: Channel) -> None:
         self._to.channel_changed(self._number, channel)
 
+    def joining_changed(self, bearer: int, is_open: bool) -> None:
+        self._to.joining_changed(self._number, is_open)
+
     def connection_lost(self, cause: str, bearer: int = 0) -> None:
         self._to.connection_lost(cause, self._number)
 

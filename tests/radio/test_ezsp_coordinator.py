@@ -64,6 +64,7 @@ ENDPOINTS = (
 class Host(CoordinatorListener):
     packets: list[Incoming] = field(default_factory=list)
     joins: list[JoinSeen] = field(default_factory=list)
+    joining: list[tuple[int, bool]] = field(default_factory=list)
     left: list[Eui64] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -74,6 +75,9 @@ class Host(CoordinatorListener):
 
     def join_seen(self, join: JoinSeen) -> None:
         self.joins.append(join)
+
+    def joining_changed(self, bearer: int, is_open: bool) -> None:
+        self.joining.append((bearer, is_open))
 
     def device_left(self, eui64: Eui64, nwk: int) -> None:
         self.left.append(eui64)
@@ -325,6 +329,24 @@ def test_a_closed_network_says_so_in_its_beacon(tmp_path: Path) -> None:
         assert lab.host.joins == []
 
     in_the_lab(tmp_path, work)
+
+
+@every_version
+def test_the_radio_says_when_joining_opens_and_closes(tmp_path: Path, version: int) -> None:
+    async def work(lab: Lab) -> None:
+        await lab.start()
+        lab.host.joining.clear()
+        await lab.coordinator.permit_joining(60)
+        await asyncio.sleep(59)
+        assert lab.host.joining == [(0, True)]
+        await asyncio.sleep(2)
+        assert lab.host.joining == [(0, True), (0, False)]
+        await lab.coordinator.permit_joining(60)
+        await lab.coordinator.permit_joining(0)
+        await asyncio.sleep(1)
+        assert lab.host.joining[2:] == [(0, True), (0, False)]
+
+    in_the_lab(tmp_path, work, version)
 
 
 @every_version

@@ -162,6 +162,9 @@ class Hub(CoordinatorListener):
     def channel_changed(self, bearer: int, channel: Channel) -> None:
         self.told.append((bearer, channel))
 
+    def joining_changed(self, bearer: int, is_open: bool) -> None:
+        self.told.append((bearer, is_open))
+
     def connection_lost(self, cause: str, bearer: int = 0) -> None:
         self.told.append(("lost", bearer, cause))
 
@@ -353,11 +356,13 @@ def test_airtime_and_news_of_a_stick_carry_its_number() -> None:
     hub = pair.tells(1)
     hub.duty_cycle_changed(0, DutyCycleState.CRITICAL)
     hub.channel_changed(0, Channel(28, 4))
+    hub.joining_changed(0, True)
     hub.partner_key(PartnerKey(IHD))
     hub.connection_lost("pulled out")
     assert pair.hub.told == [
         (1, DutyCycleState.CRITICAL),
         (1, Channel(28, 4)),
+        (1, True),
         PartnerKey(IHD),
         ("lost", 1, "pulled out"),
     ]

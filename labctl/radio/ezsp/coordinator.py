@@ -51,6 +51,10 @@ _EXTENDED_SECURITY = 0x0100
 """NWK_LEAVE_REQUEST_NOT_ALLOWED. In RAM only: set again after every start."""
 
 _MGMT_PERMIT_JOINING = 0x0036
+_JOINING_IS_OPEN = {
+    t.sl_Status.ZIGBEE_NETWORK_OPENED: True,
+    t.sl_Status.ZIGBEE_NETWORK_CLOSED: False,
+}
 _DEVICE_ANNOUNCE = 0x0013
 _MGMT_NWK_UPDATE = 0x0038
 _CHANGE_CHANNEL = 0xFE
@@ -486,9 +490,11 @@ class EzspCoordinator(Coordinator):
             self._key_engine.handle(name, args)
 
     def _stack_status(self, status: Any) -> None:
-        changed = t.sl_Status.ZIGBEE_CHANNEL_CHANGED
-        if t.sl_Status.from_ember_status(status) == changed and self._phys is not None:
+        what = t.sl_Status.from_ember_status(status)
+        if what == t.sl_Status.ZIGBEE_CHANNEL_CHANGED and self._phys is not None:
             self._spawn(self._look_after_a_move())
+        elif what in _JOINING_IS_OPEN and self._listener is not None:
+            self._listener.joining_changed(0, _JOINING_IS_OPEN[what])
 
     async def _look_after_a_move(self) -> None:
         try:

@@ -3,9 +3,10 @@
 Two windows are opened for a device that does not exist, one of a minute and one of ten, which takes
 several broadcasts (SE 1.4a 5.4.2: at most 254 s each, and never 255). What the radio was told, as
 it is on record, gives from when to when it had joining open: without a gap, and ended at the second
-that the pairing said, whether by the hub's word or because the radio's own time ran out. On a
-virtual rig somebody also stands in the room, asks for beacons around each end, and reads the
-broadcasts: what is told to the radio is one thing, what is on the air another.
+that the pairing said, whether by the hub's word or because the radio's own time ran out. An EZSP
+radio says itself when it opens and closes, and that is measured beside it. On a virtual rig
+somebody also stands in the room, asks for beacons around each end, and reads the broadcasts: what
+is told to the radio is one thing, what is on the air another.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ _AROUND_S = 3.0
         Measure("long_error_s", "s", least=-1, most=1, why="proposal"),
         Measure("gaps_s", "s", most=0.5, why="open from the pairing to the end"),
         Measure("longest_permit_s", "s", most=254, why="SE 1.4a 5.4.2"),
+        Measure("short_error_by_radio_s", "s", least=-1, most=1, optional=True, why="proposal"),
+        Measure("long_error_by_radio_s", "s", least=-1, most=1, optional=True, why="proposal"),
         Measure("short_error_on_air_s", "s", least=-1, most=1, optional=True, why="proposal"),
         Measure("long_error_on_air_s", "s", least=-1, most=1, optional=True, why="proposal"),
         Measure("longest_permit_on_air_s", "s", most=254, optional=True, why="SE 1.4a 5.4.2"),
@@ -60,6 +63,10 @@ async def test_window_ends(rig: Stage, watch: Watch, measure: Measurements) -> N
             open_ = _open(told, began_us)
             measure.take(f"{name}_error_s", open_.seconds - window_s)
             gaps_s += open_.gaps_s
+            closed_us = _closed_by_radio(watch, began_us)
+            if closed_us is not None:
+                seconds = (closed_us - began_us) / MICROSECONDS
+                measure.take(f"{name}_error_by_radio_s", seconds - window_s)
             if on_air_s is not None:
                 measure.take(f"{name}_error_on_air_s", on_air_s - window_s)
         measure.take("gaps_s", gaps_s)
@@ -128,6 +135,16 @@ def _told(watch: Watch, since_us: int) -> list[tuple[int, int]]:
         for note in watch
         if isinstance(note, Note) and note.kind == "joining-permitted" and note.at_us >= since_us
     ]
+
+
+def _closed_by_radio(watch: Watch, since_us: int) -> int | None:
+    """When the radio said that joining is closed, the last of several; None if it says nothing."""
+    said = [
+        note.at_us
+        for note in watch
+        if isinstance(note, Note) and note.kind == "joining-closed" and note.at_us >= since_us
+    ]
+    return max(said, default=None)
 
 
 def _open(told: Sequence[tuple[int, int]], began_us: int) -> _Open:
