@@ -491,3 +491,15 @@ def test_a_frame_that_was_being_handed_over_to_a_stick_that_goes_leaves_no_error
 
     run(main(), fast=True)
     assert not unhandled
+
+
+@pytest.mark.parametrize("garbage", [b"abcdef", b"\x18abcdef", b"\x7d"])
+def test_what_garbage_leaves_on_the_line_does_not_cost_the_next_frame(garbage: bytes) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.stick.garbage(garbage)
+        await asyncio.sleep(1)
+        began_s = now()
+        await bench.radio.check_alive()
+        assert now() - began_s < 0.1
+
+    with_stick(scenario)

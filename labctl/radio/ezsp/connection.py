@@ -16,7 +16,12 @@ from typing import Any
 import bellows.types as t
 from bellows.ezsp import EZSP
 
-from labctl.radio.ezsp.driver_gaps import put_right, retrieve_failures, spare_a_closing_port
+from labctl.radio.ezsp.driver_gaps import (
+    forget_what_does_not_go_on,
+    put_right,
+    retrieve_failures,
+    spare_a_closing_port,
+)
 from labctl.radio.ezsp.fragments import Acknowledgement, MessageId, Reassembler
 from labctl.radio.ezsp.messages import ReceivedFrame, received_frame
 from labctl.radio.fence import Fence, put_up_fence
@@ -48,6 +53,7 @@ class Connection(EZSP):
         if ash is not None:  # else the port is closed again already, which bellows finds out
             retrieve_failures(ash)
             spare_a_closing_port(ash)
+            forget_what_does_not_go_on(ash)
             if self._fence is not None:
                 put_up_fence(ash, self._fence)
         await super().startup_reset()

@@ -12,6 +12,9 @@ from typing import Any
 import bellows.types as t
 from bellows.ash import AckFrame, DataFrame, NakFrame
 
+FRAME_S = 0.5
+"""How long the rest of a frame may take: 262 octets at 115200 Bd last 23 ms, networks stutter."""
+
 _SET_LIMITS, _GET_LIMITS = "setDutyCycleLimitsInStack", "getDutyCycleLimits"
 
 
@@ -57,6 +60,29 @@ def spare_a_closing_port(ash: Any) -> None:
             write(frame, **around)
 
     ash._write_frame = write_frame
+
+
+def forget_what_does_not_go_on(ash: Any) -> None:
+    """Have octets that began no frame forgotten, with what they make bellows do to the next one.
+
+    Garbage without a flag at its end is taken for the beginning of what the NCP says next: that
+    frame is lost too, and with it the acknowledgement which bellows waits for.
+    """
+    received = ash.data_received
+    rest: asyncio.TimerHandle | None = None
+
+    def data_received(data: bytes) -> None:
+        nonlocal rest
+        if rest is not None:
+            rest.cancel()
+        received(data)
+        rest = asyncio.get_running_loop().call_later(FRAME_S, does_not_go_on)
+
+    def does_not_go_on() -> None:
+        ash._buffer.clear()
+        ash._discarding_until_next_flag = False
+
+    ash.data_received = data_received
 
 
 def put_right(protocol: Any) -> None:
