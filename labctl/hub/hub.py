@@ -18,6 +18,7 @@ from labctl.hub.binding import BindingTable
 from labctl.hub.chores import Chores
 from labctl.hub.device_log import Device, DeviceLog, KeyState
 from labctl.hub.device_reads import DeviceReads, Reading
+from labctl.hub.discovery import Discovery
 from labctl.hub.endpoints import Endpoint
 from labctl.hub.eviction import Eviction
 from labctl.hub.frames import Frame, MalformedFrame
@@ -33,6 +34,7 @@ from labctl.hub.network_key import NetworkKeyUpdate
 from labctl.hub.odd_frames import OddFrames
 from labctl.hub.pairings import Pairings
 from labctl.hub.pretence import Pretences
+from labctl.hub.probing import Probed, Probing
 from labctl.hub.provocation import Provocation
 from labctl.hub.publisher import Publisher
 from labctl.hub.radio_loss import RadioLosses
@@ -144,6 +146,12 @@ class Hub(CoordinatorListener):
         self._withholding = Withholding(self._reporter)
         self._device_reads = DeviceReads(coordinator, self._reporter, settings.patience.answer_s)
         self.odd_frames = OddFrames(coordinator, self._reporter, self._log.get)
+        self._discovery = Discovery(
+            coordinator, self.publisher.post.next_sequence, settings.patience.answer_s
+        )
+        self._probing = Probing(
+            coordinator, self._reporter, self._discovery, self.publisher.post.next_sequence
+        )
         self.pretences = Pretences(self._reporter)
         self._dispatcher = Dispatcher(
             settings,
@@ -457,6 +465,17 @@ class Hub(CoordinatorListener):
             raise UsageError(f"{eui64} is not in the device log")
         return await self._device_reads.read(device, cluster_id, attributes, endpoint)
 
+    async def probe(self, eui64: Eui64, *, answer_s: float = 5.0) -> Probed:
+        """Send a device one read, and see whether it arrives and what comes back.
+
+        Raises `RigError` when the radio fails, or nothing was heard of the device in this run.
+        """
+        self.bearers  # noqa: B018 - raises when there are none
+        device = self._log.get(eui64)
+        if device is None:
+            raise UsageError(f"{eui64} is not in the device log")
+        return await self._probing.probe(device, answer_s)
+
     async def update_network_key(self) -> None:
         """Give every device that listens a new network key, and switch to it. Takes some 10 s.
 
@@ -680,6 +699,7 @@ class Hub(CoordinatorListener):
             return []
         if packet.cluster_id & binding.RESPONSE:
             self.publisher.zdo_answer(device, packet)
+            self._discovery.answered(device, packet)
             self.care.zdo_answer(device, packet)
             return []
         answer = self._bindings.answer(
@@ -733,6 +753,8 @@ class Hub(CoordinatorListener):
 
     def _own_answer(self, device: Device, packet: Incoming, frame: Frame) -> None:
         if self._device_reads.answered(device, packet, frame):
+            return
+        if self._probing.answered(device, packet, frame):
             return
         if packet.cluster_id != KEY_ESTABLISHMENT:
             self._identification.answered(device, packet, frame)

@@ -221,6 +221,11 @@ class Node:
         if self.powered:
             self._radios.move(position)
 
+    @property
+    def repetitions(self) -> int:
+        """How often its MAC sent a frame again since the power came on."""
+        return self._radios.repetitions if self.powered else 0
+
     def set_tx_power(self, dbm: float) -> None:
         """Change the transmit power of the native radio, dBm."""
         self.tx_power_dbm = dbm

@@ -182,6 +182,12 @@ class VirtualDevice:
             return None
         return await self._client.read_too_early()
 
+    def carry(self, position: tuple[float, float, float]) -> None:
+        """Carry it to another place, metres, be it on or off."""
+        self._position = position
+        if self._client is not None and self.is_on:
+            self._client.node.move(position)
+
     def factory_reset(self) -> None:
         """Forget network and keys, as the button in the battery compartment does, while it is off.
 

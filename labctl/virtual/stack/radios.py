@@ -40,6 +40,12 @@ class Radios:
         if self._second is not None:
             self._second.radio.move(position)
 
+    @property
+    def repetitions(self) -> int:
+        """How often a frame was sent again because nobody acknowledged it."""
+        second = 0 if self._second is None else self._second.radio.repetitions
+        return self.native.radio.repetitions + second
+
     def settings(self) -> dict[int, PhySettings]:
         """What the network runs on; nothing while there is none."""
         state = self.node.state

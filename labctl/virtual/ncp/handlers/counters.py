@@ -21,7 +21,7 @@ _SOURCES: dict[int, str] = {
     25: "nwk_decryption_failure",
     26: "aps_decryption_failure",
 }
-_MAC_TX_SUCCESS, _MAC_TX_FAILED = 3, 5
+_MAC_TX_SUCCESS, _MAC_TX_RETRY, _MAC_TX_FAILED = 3, 4, 5
 _APS_RX_BROADCAST, _APS_RX_UNICAST = 6, 8
 ASH_FRAMING_ERROR = 19
 
@@ -42,6 +42,7 @@ class Counters(Part):
             for index, name in _SOURCES.items():
                 totals[index] = counted.get(name, 0)
             totals[_MAC_TX_SUCCESS] -= totals[_MAC_TX_FAILED]
+            totals[_MAC_TX_RETRY] = node.repetitions
         totals[_APS_RX_BROADCAST] = self.ezsp.messaging.received_broadcasts
         totals[_APS_RX_UNICAST] = self.ezsp.messaging.received_unicasts
         totals[ASH_FRAMING_ERROR] = self.ash_framing_errors
