@@ -313,6 +313,7 @@ class TrustCentre:
         for device in self._log:
             window = self.windows.of(device)
             if window is not None:
+                window.closes_us = self._reporter.now_us()
                 await self.windows.close(device)
                 self._window_closed(window)
 

@@ -172,6 +172,7 @@ def test_joining_can_be_closed_before_its_time() -> None:
         await asyncio.sleep(10)
         await bench.hub.close_joining()
         await asyncio.sleep(1)
+        assert "open for 10 s" in outcomes(bench)[-1][1]
         closed = {each.eui64: each.authorised for each in bench.of(PairingWindowClosed)}
         assert closed == {IHD_EUI64: True, CAD_EUI64: False}
         assert list(bench.radio.keys) == [IHD_EUI64]
