@@ -43,6 +43,9 @@ _WORST_FIRST = (
     CaseOutcome.PASS,
 )
 
+Prepare = Callable[[Watch], Awaitable[None]]
+"""Does what a case waits for before its own time begins: a long time of watching."""
+
 Function = Callable[[Subject | None, Measurements, Watch], Awaitable[None]]
 """Calls the test function, with what it asked for."""
 
@@ -84,6 +87,7 @@ class Player:
         attempt: int,
         quarantine: str = "",
         before: tuple[CaseOutcome, ...] = (),
+        prepare: Prepare | None = None,
     ) -> CaseEnded:
         """One attempt. What it came to is recorded, and returned; it does not raise for a rig.
 
@@ -106,7 +110,7 @@ class Player:
                 )
             )
             subject = None if device is None else self.stage.subject(device, watch)
-            outcome, cause = self._outcome(case, subject, function, measure, watch)
+            outcome, cause = self._outcome(case, subject, function, measure, watch, prepare)
             if outcome is CaseOutcome.PASS and CaseOutcome.FAIL in before:
                 outcome = CaseOutcome.MARGINAL
                 cause = f"it failed before it passed, at attempt {attempt}"
@@ -118,7 +122,7 @@ class Player:
                 case=case.name,
                 attempt=attempt,
                 outcome=outcome,
-                cause=cause,
+                cause=_sayable(cause),
                 started_us=watch.began_us,
                 eui64=eui64,
                 band=subject.band if subject is not None and self.stage.broken is None else None,
@@ -163,9 +167,10 @@ class Player:
         function: Function,
         measure: Measurements,
         watch: Watch,
+        prepare: Prepare | None,
     ) -> tuple[CaseOutcome, str]:
         try:
-            self.stage.run(self._played(case, subject, function, measure, watch))
+            self.stage.run(self._played(case, subject, function, measure, watch, prepare))
             outcome, cause = _measured(measure)
         except CaseEnd as end:
             outcome, cause = _ENDS[type(end)], end.cause
@@ -192,12 +197,15 @@ class Player:
         function: Function,
         measure: Measurements,
         watch: Watch,
+        prepare: Prepare | None,
     ) -> None:
         for name in case.rests_on:
             if subject is not None and not self.known.holds(name, subject.name):
                 raise Skipped(f"{name} did not hold")
         if subject is not None:
             await self._ready(case.start, subject)
+        if prepare is not None:
+            await prepare(watch)
         try:
             async with asyncio.timeout(case.within_s):
                 await function(subject, measure, watch)
@@ -229,6 +237,11 @@ def _measured(measure: Measurements) -> tuple[CaseOutcome, str]:
         if found:
             return outcome, "; ".join(in_words(result) for result in found)
     return CaseOutcome.PASS, ""
+
+
+def _sayable(text: str) -> str:
+    """Without halves of characters, which neither the database nor any file could hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _first_line(text: str) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from labctl.record.database import Health
     from labctl.record.rows import Run
 
-_FORMATS = ("html", "md", "json")
+_FORMATS = ("html", "md", "json", "junit")
 
 
 @click.command(
@@ -40,10 +40,9 @@ _FORMATS = ("html", "md", "json")
 @click.option(
     "--format",
     "formats",
-    default=",".join(_FORMATS),
-    show_default=True,
     metavar="LIST",
-    help="Which of html, md and json to write, with commas between.",
+    help="Which of html, md, json and (of campaigns) junit to write, with commas between. "
+    "Default: all that the run has.",
 )
 @click.option("--open", "open_page", is_flag=True, help="Show the page in the browser.")
 @output_options("labctl.report/1")
@@ -52,7 +51,7 @@ def report(
     rig_or_run: str,
     database: Path | None,
     reports: Path | None,
-    formats: str,
+    formats: str | None,
     open_page: bool,
 ) -> None:
     """Write the report of a run, or of the newest run of a rig.
@@ -62,16 +61,20 @@ def report(
     """
     from labctl.report import write_report
 
-    chosen = _chosen_formats(formats, open_page=open_page)
+    chosen = None if formats is None else _chosen_formats(formats, open_page=open_page)
     written = write_report(
         locate_database(database).path, _rig_name(rig_or_run), locate_reports(reports).path, chosen
     )
     output.emit(
-        [{"format": path.suffix.removeprefix("."), "path": str(path)} for path in written],
+        [{"format": _format_of(path), "path": str(path)} for path in written],
         text="\n".join(map(str, written)),
     )
     if open_page:
         click.launch(str(written[0].resolve()))
+
+
+def _format_of(path: Path) -> str:
+    return "junit" if path.name.endswith(".junit.xml") else path.suffix.removeprefix(".")
 
 
 def _rig_name(text: str) -> str:

@@ -156,5 +156,8 @@ def slug(text: str) -> str:
 def markdown_text(text: object) -> str:
     """Text that a device or a person supplied, so that Markdown shows it and nothing more."""
     flat = re.sub(r"\s+", " ", str(text))
+    flat = "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in flat
+    )
     flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", flat)

@@ -74,6 +74,8 @@ class Reason:
 
     text: str
     verdict: str
+    anchor: str = ""
+    """Where on the page there is more of it."""
 
 
 def _environment(*, html: bool) -> jinja2.Environment:
@@ -120,34 +122,49 @@ def _markdown_environment() -> jinja2.Environment:
 
 def html(data: RunData, assessment: Assessment, facts: Facts, limits: Limits) -> str:
     """The page: one file, without script, font, picture or style from anywhere else."""
+    quality = links_of(data)
+    return rendered(
+        "report.html.j2",
+        page_values(data, facts, limits, quality, _reasons(data, assessment, facts))
+        | {
+            "views": [_view(data, d, device, quality) for d, device in _pairs(data, facts)],
+            "cards": _cards(facts),
+        },
+    )
+
+
+def rendered(template: str, values: dict[str, Any], *styles: str) -> str:
+    """A page from its template; `styles` are the style sheets that it has besides the common."""
     environment = _html_environment()
     loader = environment.loader
     assert loader is not None
-    style, _, _ = loader.get_source(environment, "style.css")
-    reasons = _reasons(data, assessment, facts)
-    quality = links_of(data)
+    sheets = [loader.get_source(environment, name)[0] for name in ("style.css", *styles)]
+    style = Markup("\n".join(sheets))  # noqa: S704 - our own files
+    return environment.get_template(template).render(**values, style=style, version=__version__)
+
+
+def page_values(
+    data: RunData, facts: Facts, limits: Limits, quality: RunLinks, reasons: list[Reason]
+) -> dict[str, Any]:
+    """What every page of a run shows."""
     told = TOLD_HERE | {"run-interrupted"}
     notes = [e for e in facts["events"]["listed"] if e["kind"] not in told]
     not_told = facts["events"]["warnings_and_errors"] - sum(
         event.severity != "info" and event.kind in told for event in data.events
     )
-    return environment.get_template(
-        "report.html.j2"
-    ).render(
-        f=facts,
-        style=Markup(style),  # noqa: S704 - our own file
-        views=[_view(data, d, device, quality) for d, device in _pairs(data, facts)],
-        bands=bands(data, quality),
-        names=_names(data),
-        reasons=reasons[:MOST_REASONS],
-        more_reasons=max(0, len(reasons) - MOST_REASONS),
-        certainty_text=certainty_text(facts["verdict"]["verdict"], facts["verdict"]["certainty"]),
-        cards=_cards(facts),
-        notes=notes[:MOST_NOTES],
-        notes_in_all=not_told,
-        method=method(limits, simulated=data.run.simulated),
-        version=__version__,
-    )
+    return {
+        "f": facts,
+        "bands": bands(data, quality),
+        "names": _names(data),
+        "reasons": reasons[:MOST_REASONS],
+        "more_reasons": max(0, len(reasons) - MOST_REASONS),
+        "certainty_text": certainty_text(
+            facts["verdict"]["verdict"], facts["verdict"]["certainty"]
+        ),
+        "notes": notes[:MOST_NOTES],
+        "notes_in_all": not_told,
+        "method": method(limits, simulated=data.run.simulated),
+    }
 
 
 def markdown(data: RunData, facts: Facts, limits: Limits) -> str:

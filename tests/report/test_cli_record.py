@@ -116,7 +116,10 @@ def test_db_check_tells_of_unfinished_runs_and_of_damage(
     assert "unfinished: 3" in said
     assert "0001_first_tables" in said
     db = sqlite3.connect(lab / "labctl.db")
-    db.execute("INSERT INTO artefacts VALUES (1, 77, 'capture', 'x', 'y', 1)")
+    db.execute(
+        "INSERT INTO artefacts (id, run_id, kind, path, sha256, bytes) VALUES"
+        " (1, 77, 'capture', 'x', 'y', 1)"
+    )
     db.commit()
     db.close()
     assert main(["db", "check", "--json"]) == 69
