@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,13 @@ class Script:
         before: list[CaseOutcome] = []
         for attempt in range(1, self.loaded.rig.campaign.attempts + 1):
             ended = self.player.play(
-                case, device, self._function(item, arguments), attempt, quarantine, tuple(before)
+                case,
+                device,
+                self._function(item, arguments),
+                attempt,
+                quarantine,
+                tuple(before),
+                prepare=partial(self._observe, item) if "observation" in arguments else None,
             )
             before.append(ended.outcome)
             if self.stage.broken is not None:
@@ -171,19 +178,18 @@ class Script:
                 "power": lambda: None if subject is None else subject.hands,
                 "measure": lambda: measure,
                 "watch": lambda: watch,
+                "observation": lambda: self._observation,
             }
             given = {
                 name: ours[name]() if name in ours else value for name, value in arguments.items()
             }
-            if "observation" in given:
-                given["observation"] = await self._observed(item, watch)
             result = item.obj(**given)
             if inspect.isawaitable(result):
                 await result
 
         return call
 
-    async def _observed(self, item: pytest.Function, watch: Watch) -> Observation:
+    async def _observe(self, item: pytest.Function, watch: Watch) -> None:
         """One time of watching serves all cases that ask for one as long, or shorter."""
         marker = item.get_closest_marker("reads_for")
         wanted_s = self.loaded.rig.campaign.observe.total_seconds()
@@ -192,7 +198,6 @@ class Script:
         if self._observation is None or self._observation.seconds < wanted_s:
             self._observation = await observe(self.stage, wanted_s)
         watch.began_us = self._observation.started_us
-        return self._observation
 
     def _quarantine(self, case: Case, device: DeviceUnderTest | None) -> str:
         today = datetime.fromtimestamp(

@@ -38,6 +38,7 @@ _STYLES = {
     "incomplete": "yellow",
     "infrastructure-error": "magenta",
 }
+_MOST_REASONS = 12
 _WIDTH = max(len(word) for word in _STYLES)
 
 
@@ -208,11 +209,10 @@ def _as_text(
     if assessment is None:
         return ""
     lines = [f"{loaded.name}, run {result.run_id}: {assessment.verdict.value}"]
-    bad = [reason for reason in assessment.reasons if ": " in reason]
-    if assessment.verdict.value != "pass":
-        lines += [f"  {reason}" for reason in bad[:12]]
-        if len(bad) > 12:
-            lines.append(f"  and {len(bad) - 12} more: labctl campaign show {result.run_id}")
+    lines += [f"  {reason}" for reason in assessment.reasons[:_MOST_REASONS]]
+    more = len(assessment.reasons) - _MOST_REASONS
+    if more > 0:
+        lines.append(f"  and {more} more: labctl campaign show {result.run_id}")
     if result.seed is not None:
         lines.append(f"again: labctl campaign run {loaded.path} --seed {result.seed} --fresh")
     lines += [str(path) for path in files]

@@ -192,10 +192,11 @@ def assess_campaign(data: RunData, campaign: Campaign) -> Assessment:
     if not findings:
         findings = [Finding(Verdict.INCOMPLETE, "no case was tried that says anything")]
     findings = _sorted(findings)
+    said = [finding.text for finding in findings if finding.verdict is not Verdict.PASS]
     return Assessment(
         verdict=findings[0].verdict,
         certainty=_certainty(findings),
-        reasons=tuple(finding.text for finding in findings),
+        reasons=tuple(said or [f"all {len(findings)} cases that say something pass"]),
         devices=tuple(devices),
         rig=tuple(rig),
     )

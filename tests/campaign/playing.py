@@ -121,7 +121,15 @@ def _one(
     before: list[CaseOutcome] = []
     for attempt in range(1, attempts + 1):
         ended = player.play(
-            case, device, _call(player, found, seconds, observations), attempt, "", tuple(before)
+            case,
+            device,
+            _call(player, found, observations),
+            attempt,
+            "",
+            tuple(before),
+            prepare=_observe(player, seconds, observations)
+            if "observation" in found.asks_for
+            else None,
         )
         before.append(ended.outcome)
         if ended.outcome not in (CaseOutcome.FAIL, CaseOutcome.INFRASTRUCTURE_ERROR):
@@ -129,8 +137,19 @@ def _one(
     return ended
 
 
+def _observe(
+    player: Player, seconds: float, observations: list[Observation]
+) -> Callable[[Watch], Awaitable[None]]:
+    async def prepare(watch: Watch) -> None:
+        if not observations:
+            observations.append(await observe(player.stage, seconds))
+        watch.began_us = observations[0].started_us
+
+    return prepare
+
+
 def _call(
-    player: Player, found: BuiltIn, seconds: float, observations: list[Observation]
+    player: Player, found: BuiltIn, observations: list[Observation]
 ) -> Callable[[Subject | None, Measurements, Watch], Awaitable[None]]:
     async def call(subject: Subject | None, measure: Measurements, watch: Watch) -> None:
         given: dict[str, Any] = {
@@ -142,10 +161,7 @@ def _call(
             "watch": watch,
         }
         if "observation" in found.asks_for:
-            if not observations:
-                observations.append(await observe(player.stage, seconds))
             given["observation"] = observations[0]
-            watch.began_us = observations[0].started_us
         result = found.function(**{name: given[name] for name in found.asks_for})
         if inspect.isawaitable(result):
             await result

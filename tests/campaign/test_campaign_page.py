@@ -58,8 +58,10 @@ def test_plain_pytest_plays_a_labs_own_test_on_a_rig_and_ends_with_the_verdict(
     )
     loaded = rig_in(tmp_path)
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "--rig", str(loaded.path), "--labctl-db", "own.db"]
-        + ["-p", "no:cacheprovider", str(own)],
+        [
+            *(sys.executable, "-m", "pytest", "--rig", str(loaded.path), "--labctl-db", "own.db"),
+            *("-p", "no:cacheprovider", str(own)),
+        ],
         cwd=tmp_path,
         capture_output=True,
         text=True,
