@@ -102,11 +102,15 @@ class ClockSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenancyChanged:
-    """New people live here since `since_s` (UTC seconds): what was before is no longer readable."""
+    """New people live here since `since_s` (UTC seconds): what was before is no longer readable.
+
+    `taken_back`: from `at_us` on it is as if the change of that `since_s` had not been.
+    """
 
     at_us: int
     meter: str | None = None
     since_s: int
+    taken_back: bool = False
     what: Literal["tenancy"] = "tenancy"
 
 

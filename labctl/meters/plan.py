@@ -26,7 +26,7 @@ class Plan:
         self._known = -1
         self._tariffs: list[tuple[int, int, Tariff | None]] = []  # start, announced at, tariff
         self._clock: list[tuple[int, int]] = []
-        self._tenancies: list[tuple[int, int]] = []
+        self._tenancies: list[tuple[int, int, bool]] = []
 
     def entries(self) -> int:
         """How many entries the journal has."""
@@ -72,13 +72,14 @@ class Plan:
     def tenancy_since(self, utc_s: int) -> int | None:
         """When the tenancy began that an instant is in; None when it was never changed."""
         self._read()
-        begun = [since for at, since in self._tenancies if at <= utc_s and since <= utc_s]
-        return max(begun, default=None)
+        begun = {since: stands for at, since, stands in self._tenancies if at <= utc_s}
+        return max((s for s, stands in begun.items() if stands and s <= utc_s), default=None)
 
     def tenancies(self, start_s: int, end_s: int) -> tuple[int, ...]:
         """The instants in [start, end) at which new people moved in."""
         self._read()
-        return tuple(since for _, since in self._tenancies if start_s <= since < end_s)
+        begun = {since: stands for _, since, stands in self._tenancies}
+        return tuple(s for s, stands in begun.items() if stands and start_s <= s < end_s)
 
     def spans(self, start_s: int, end_s: int) -> list[tuple[int, int, Tariff | None, int]]:
         """(start, end, tariff, tier) between two instants, without gaps. Tier 1 without tariff."""
@@ -125,4 +126,4 @@ class Plan:
             elif isinstance(entry, ClockSet):
                 self._clock.append((at_s, entry.offset_s))
             elif isinstance(entry, TenancyChanged):
-                self._tenancies.append((at_s, entry.since_s))
+                self._tenancies.append((at_s, entry.since_s, not entry.taken_back))

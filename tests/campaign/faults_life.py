@@ -11,4 +11,10 @@ FAULTS = (
         caught_by="L39",
         behaviour={"stays_when_removed": True},
     ),
+    DeviceFault(
+        name="keeps the former tenant's data",
+        says="it keeps the half-hours of the tenant before, though it is told to clear them",
+        caught_by="L40",
+        behaviour={"keeps_tenant_data": True},
+    ),
 )

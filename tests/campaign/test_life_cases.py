@@ -37,3 +37,12 @@ def test_a_good_device_that_is_unpaired_is_gone_and_gets_in_again(tmp_path: Path
     assert len(tried) == 4
     for ended in tried:
         assert ended.outcome is CaseOutcome.PASS, ended.cause
+
+
+def test_a_change_of_tenancy_hides_the_past_and_is_taken_back(tmp_path: Path) -> None:
+    results = play(tmp_path, cases=["L40"])
+    for ended in results.values():  # the second device finds the past of the meters again
+        assert ended.outcome is CaseOutcome.PASS, ended.cause
+        assert measured(ended)["logs_before"] == 4  # half-hours and days, electricity and gas
+        assert (measured(ended)["half_hours_known"] or 0) > 40
+        assert measured(ended)["half_hours_kept"] == 0

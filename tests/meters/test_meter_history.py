@@ -149,3 +149,9 @@ def test_a_change_of_tenancy_hides_what_was_before_and_nothing_else() -> None:
     assert all(snapshot.taken_s >= moved_s for snapshot in meter.snapshots(0, now_s))
     earlier_s = ORIGIN_S + 39 * 3600
     assert meter.history.day(earlier_s, 3) is not None, "before the flag was set it was readable"
+    journal.append(TenancyChanged(at_us=at(70), since_s=moved_s, taken_back=True))
+    after_s = ORIGIN_S + 70 * 3600
+    assert meter.history.day(now_s, 3) is None, "it was so until it was taken back"
+    assert meter.history.day(after_s, 3) is not None
+    assert meter.tenancy_since(after_s) is None
+    assert list(Journal.from_json_lines(journal.to_json_lines())) == list(journal)
