@@ -96,8 +96,12 @@ class Rehearsals:
         )
 
     def serving(self, cluster_id: int) -> tuple[int, ...]:
-        """The endpoints of the hub that have a service for the cluster."""
-        return tuple(n for n, each in self._endpoints.items() if cluster_id in each.services)
+        """The endpoints of the hub that have the server side of the cluster."""
+        return tuple(
+            number
+            for number, each in self._endpoints.items()
+            if cluster_id in each.services and each.services[cluster_id].server
+        )
 
     def play(self, device: Device, endpoint: int, cluster_id: int, frame: Frame) -> Rehearsal:
         """What would come of a frame under the device's link key. Raises `RigError`."""

@@ -16,6 +16,7 @@ from labctl.campaign.case import Measure, case
 from labctl.campaign.measurements import Measurements
 from labctl.campaign.so_far import first_contact_over
 from labctl.campaign.subject import Subject
+from labctl.campaign.undisturbed import silent_ones
 from labctl.campaign.watch import Watch
 from labctl.events import Band, DeviceKind, Note, ReadServed, Refused
 from labctl.rig.session import RigSession
@@ -38,6 +39,7 @@ async def test_flood(device: Subject, measure: Measurements, watch: Watch) -> No
     session = device.session
     await first_contact_over(device)
     began_us = session.clock.now_us()
+    silent = silent_ones(device, began_us)
     counts = [_others(session, device)]
     await asyncio.sleep(60.0 * _MINUTES)
     counts.append(_others(session, device))
@@ -48,7 +50,7 @@ async def test_flood(device: Subject, measure: Measurements, watch: Watch) -> No
     if session.bench is not None and may_flood and counts[0]:
         await session.bench.devices[device.name].flood(_PER_SECOND, 60.0 * _MINUTES)
         counts.append(_others(session, device))
-        fall, text = _fall(counts)
+        fall, text = _fall(counts, leave_out=silent | silent_ones(device, began_us))
         measure.take("others_fall", fall, text)
     errors = [e for e in watch if isinstance(e, Note) and e.kind == "internal-error"]
     measure.take("hub_errors", len(errors))
@@ -85,11 +87,14 @@ def _others(session: RigSession, device: Subject) -> _Counts:
     return found
 
 
-def _fall(counts: list[_Counts]) -> tuple[float, str]:
-    """By how much the worst-off device's success fell, in percent, less what one read makes."""
+def _fall(counts: list[_Counts], leave_out: set[str]) -> tuple[float, str]:
+    """By how much the worst-off device's success fell, in percent, less what one read makes.
+
+    `leave_out` was told to be silent meanwhile.
+    """
     worst, text = 0.0, "no other device fell"
     start, middle, end = counts
-    for name in start:
+    for name in start.keys() - leave_out:
         before = _share(start[name], middle[name])
         during = _share(middle[name], end[name])
         due = end[name][1] - middle[name][1]

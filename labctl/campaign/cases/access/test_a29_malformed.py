@@ -20,9 +20,10 @@ from labctl.campaign.measurements import Measurements
 from labctl.campaign.observation import metering_schedule
 from labctl.campaign.so_far import first_contact_over, refusals
 from labctl.campaign.subject import Subject
+from labctl.campaign.undisturbed import silent_ones, undisturbed
 from labctl.campaign.watch import Watch
 from labctl.clock import MICROSECONDS
-from labctl.config.resolved import DeviceUnderTest
+from labctl.config.resolved import DeviceUnderTest, ReadSchedule
 from labctl.errors import DeliveryError
 from labctl.events import DeviceKind, Note, ReadServed
 from labctl.hub.hub import Hub
@@ -57,9 +58,21 @@ _BROKEN = (
 )
 async def test_malformed(device: Subject, hub: Hub, measure: Measurements, watch: Watch) -> None:
     schedule = metering_schedule(device, "electricity")
+    await first_contact_over(device)
+    measure.take("hub_errors", _heard_by_hub(device, hub, watch))
+    reads = await undisturbed(device, lambda: _told(device, hub, measure, watch, schedule))
+    sent = [each for each in refusals(device) if _is_malformed(each)]
+    measure.take("sent_malformed", len(sent), "; ".join(sorted({str(e["cause"]) for e in sent})))
+    if not reads:
+        await _revive(device)
+
+
+async def _told(
+    device: Subject, hub: Hub, measure: Measurements, watch: Watch, schedule: ReadSchedule
+) -> int:
+    """Send the odd frames; how many reads came of those that were due after it."""
     period_s = schedule.period_ms / 1000
     clock = device.session.clock
-    await first_contact_over(device)
     began_us = clock.now_us()
     try:
         await device.next_read(within_s=3 * period_s + 60)
@@ -72,7 +85,6 @@ async def test_malformed(device: Subject, hub: Hub, measure: Measurements, watch
         with contextlib.suppress(DeliveryError):  # a device that is gone shows in what it reads
             await hub.odd_frames.send(device.eui64, frame)
         await asyncio.sleep(1.0)
-    measure.take("hub_errors", _heard_by_hub(device, hub, watch))
     quiet_us = clock.now_us()
     await asyncio.sleep(_PERIODS * period_s)
     reads = [
@@ -82,12 +94,9 @@ async def test_malformed(device: Subject, hub: Hub, measure: Measurements, watch
     ]
     measure.take("reads_of_due", 100 * len(reads) / _PERIODS, f"{len(reads)} of {_PERIODS} reads")
     measure.take("joins", sum(join.at_us >= sent_us for join in device.joins))
-    silent = others - _reading(device, watch, sent_us)
+    silent = others - _reading(device, watch, sent_us) - silent_ones(device, began_us)
     measure.take("others_silent", len(silent), ", ".join(sorted(silent)))
-    sent = [each for each in refusals(device) if _is_malformed(each)]
-    measure.take("sent_malformed", len(sent), "; ".join(sorted({str(e["cause"]) for e in sent})))
-    if not reads:
-        await _revive(device)
+    return len(reads)
 
 
 def _heard_by_hub(device: Subject, hub: Hub, watch: Watch) -> int:

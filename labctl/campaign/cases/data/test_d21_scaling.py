@@ -14,6 +14,7 @@ it: nothing can be said of it.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from labctl.campaign.case import Measure, case
 from labctl.campaign.findings import Incomplete, NotApplicable, NotSeen
@@ -21,6 +22,7 @@ from labctl.campaign.measurements import Measurements
 from labctl.campaign.observation import metering_endpoint, metering_schedule
 from labctl.campaign.scale import DIVISOR, REGISTER, Scaling, number_told
 from labctl.campaign.subject import Subject
+from labctl.campaign.undisturbed import undisturbed
 from labctl.campaign.watch import Watch
 from labctl.config.resolved import ReadSchedule
 from labctl.events import DeviceKind, ReadServed
@@ -52,11 +54,19 @@ async def test_scaling(device: Subject, hub: Hub, measure: Measurements, watch: 
     try:
         for number, scaling in enumerate(_SCALINGS, 1):
             with hub.pretences.telling(device.eui64, scaling.told_at(endpoint)):
-                await _restarted(device, watch, endpoint)
-                off, text = await _deviation(device, schedule, endpoint, scaling)
+                off, text = await undisturbed(
+                    device, partial(_tried, device, watch, schedule, endpoint, scaling)
+                )
             measure.take(f"deviation_{number}", off, text)
     finally:
-        await _restarted(device, watch, endpoint)
+        await undisturbed(device, partial(_restarted, device, watch, endpoint))
+
+
+async def _tried(
+    device: Subject, watch: Watch, schedule: ReadSchedule, endpoint: int, scaling: Scaling
+) -> tuple[float, str]:
+    await _restarted(device, watch, endpoint)
+    return await _deviation(device, schedule, endpoint, scaling)
 
 
 async def _restarted(device: Subject, watch: Watch, endpoint: int) -> None:

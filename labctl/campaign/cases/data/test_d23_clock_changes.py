@@ -11,6 +11,7 @@ around the change, and all others that it asked for.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from labctl.campaign.case import Measure, case
 from labctl.campaign.findings import Incomplete, NotApplicable, NotSeen
@@ -18,6 +19,7 @@ from labctl.campaign.measurements import Measurements
 from labctl.campaign.meters import clock_changes_before, meter_at, now_s
 from labctl.campaign.observation import metering_endpoint, metering_schedule
 from labctl.campaign.subject import Subject
+from labctl.campaign.undisturbed import may_talk, undisturbed
 from labctl.campaign.watch import Watch
 from labctl.events import DeviceKind, ReadServed
 from labctl.hub.hub import Hub
@@ -58,13 +60,14 @@ async def test_clock_changes(
         for name, change_s in zip(("spring", "autumn"), changes, strict=True):
             ahead_s = change_s + _EVENING_S - now_s(device)
             with hub.pretences.telling(device.eui64, clock_offset_s=ahead_s):
-                await _history_read(device, watch, endpoint)
+                await undisturbed(device, partial(_history_read, device, watch, endpoint))
             kept = _kept(device, endpoint)
             wrong, missing = _held_against(kept, meter, change_s, now_s(device))
             measure.take(f"{name}_wrong", len(wrong), _first(wrong))
             measure.take(f"{name}_missing", len(missing), _first(missing))
     finally:
         await device.hands.cycle()
+        await may_talk(device)
         await device.next_read(within_s=_HISTORY_WITHIN_S, cluster_id=_METERING)
 
 

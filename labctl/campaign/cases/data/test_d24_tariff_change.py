@@ -21,6 +21,7 @@ from labctl.campaign.measurements import Measurements
 from labctl.campaign.meters import meter_at, now_s, set_tariff
 from labctl.campaign.observation import metering_endpoint, metering_schedule
 from labctl.campaign.subject import Subject
+from labctl.campaign.undisturbed import undisturbed
 from labctl.events import DeviceKind
 from labctl.rig.display import Shown
 
@@ -64,17 +65,22 @@ async def test_tariff_change(device: Subject, measure: Measurements) -> None:
         tariff,
         name="Acceptance",
         unit_price=round(after_p * _PER_PENNY),
-        start_s=now_s(device) + 1,
         tiers=(),
         switching=None,
         blocks=None,
         tariff_id=tariff.tariff_id + 1,
     )
-    set_tariff(device, meter, flat)
-    try:
-        waited_s, shown = await _until_shown(device, after_p, limit_s)
-    finally:
-        set_tariff(device, meter, dataclasses.replace(tariff, start_s=now_s(device) + 1))
+
+    async def changed() -> tuple[float | None, float | None]:
+        starts_s = now_s(device) + 1
+        set_tariff(device, meter, dataclasses.replace(flat, start_s=starts_s))
+        try:
+            return await _until_shown(device, after_p, limit_s)
+        finally:
+            starts_s = now_s(device) + 1
+            set_tariff(device, meter, dataclasses.replace(tariff, start_s=starts_s))
+
+    waited_s, shown = await undisturbed(device, changed)
     if waited_s is not None:
         measure.take("shown_after_s", waited_s)
         await _until_shown(device, before_p, limit_s)
