@@ -402,7 +402,11 @@ class Hub(CoordinatorListener):
         await self._pairings.offer(seconds)
 
     async def close_joining(self) -> None:
-        """End every window, and an offer, now, as if their time were up. Raises `RigError`."""
+        """End every window, and an offer, now, as if their time were up. Raises `RigError`.
+
+        Nobody can begin a join any more; returns when those that are under way have ended, which
+        takes no longer than `Patience.finish_s`.
+        """
         self.bearers  # noqa: B018 - raises when there are none
         await self._trust_centre.windows.open_to_all(0)
         await self._trust_centre.end_windows()

@@ -92,7 +92,7 @@ class Pairings:
                 consent_reference=request.consent_reference,
             )
         )
-        await self._trust_centre.windows.open(device, request.window_s)
+        await self._trust_centre.open_window(device, request.window_s)
 
     def _enter(self, request: PairingRequest) -> Device:
         """The device's entry, made now if there was none."""

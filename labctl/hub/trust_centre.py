@@ -12,6 +12,7 @@ discovery and first read are steps that come after that.
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -85,6 +86,10 @@ class TrustCentre:
         self._unanswered: dict[str, int] = {}
         self._heard: set[str] = set()
         self._settling: dict[str, Callable[[], None]] = {}
+        self._unsettled: set[str] = set()
+        """Whose window is open, or over and not yet done with."""
+        self._all_settled = asyncio.Event()
+        self._all_settled.set()
 
     # -- what the NCP tells -----------------------------------------------------------------------
 
@@ -308,14 +313,29 @@ class TrustCentre:
             row.end(JoinOutcome.NOT_HEARD, causes.not_heard(window))
         self._chores.run(self._settle(device))
 
+    async def open_window(self, device: Device, seconds: int) -> None:
+        """A device may join for so long. Raises `RigError`."""
+        self._unsettled.add(device.eui64)
+        self._all_settled.clear()
+        await self.windows.open(device, seconds)
+
     async def end_windows(self) -> None:
-        """All windows are over now, as if their time were up. Raises `RigError`."""
+        """All windows are over now, as if their time were up. Raises `RigError`.
+
+        Returns when each is settled; a join that is under way has its time to finish.
+        """
         for device in self._log:
             window = self.windows.of(device)
             if window is not None:
                 window.closes_us = self._reporter.now_us()
                 await self.windows.close(device)
                 self._window_closed(window)
+        await self._all_settled.wait()
+
+    def _settled(self, device: Device) -> None:
+        self._unsettled.discard(device.eui64)
+        if not self._unsettled:
+            self._all_settled.set()
 
     async def _settle(self, device: Device) -> None:
         """A window is over for good: a device that did not get in has no key and no place."""
@@ -325,6 +345,7 @@ class TrustCentre:
         self._closed(device)
 
     def _closed(self, device: Device) -> None:
+        self._settled(device)
         self._reporter.emit(
             PairingWindowClosed(
                 at_us=self._reporter.now_us(), eui64=device.eui64, authorised=device.authorised
@@ -347,6 +368,7 @@ class TrustCentre:
         self._end(device, JoinOutcome.FAILED, cause)
         self._late.pop(device.eui64, None)
         await self.windows.close(device)
+        self._settled(device)
 
     async def close(self) -> None:
         """The run ends: so do joins and windows. Raises `RigError`."""

@@ -171,16 +171,42 @@ def test_joining_can_be_closed_before_its_time() -> None:
         await bench.hub.pair(PairingRequest(eui64=CAD_EUI64, window_s=900))
         await asyncio.sleep(10)
         await bench.hub.close_joining()
-        await asyncio.sleep(1)
         assert "open for 10 s" in outcomes(bench)[-1][1]
         closed = {each.eui64: each.authorised for each in bench.of(PairingWindowClosed)}
         assert closed == {IHD_EUI64: True, CAD_EUI64: False}
         assert list(bench.radio.keys) == [IHD_EUI64]
         assert bench.radio.permits[-1][1] == 0
+        await asyncio.sleep(1)
         permits = len(bench.radio.permits)
         await asyncio.sleep(1000)
         assert len(bench.of(PairingWindowClosed)) == 2
         assert bench.radio.permits[permits:] == []
+
+    with_hub(scenario)
+
+
+def test_joining_is_closed_when_joins_under_way_have_ended() -> None:
+    async def scenario(bench: Bench) -> None:
+        slow, never = bench.device(), bench.device(CAD, 0x2B3C)
+        await bench.hub.pair(WINDOW)
+        await bench.hub.pair(PairingRequest(eui64=CAD_EUI64, window_s=900))
+        slow.associate()
+        slow.announce()
+        never.associate()
+        never.announce()
+        closing = asyncio.ensure_future(bench.hub.close_joining())
+        await asyncio.sleep(20)
+        await slow.establish()
+        assert not closing.done()
+        before = asyncio.get_running_loop().time()
+        await closing
+        assert asyncio.get_running_loop().time() - before == pytest.approx(280, abs=5)
+        closed = {each.eui64: each.authorised for each in bench.of(PairingWindowClosed)}
+        assert closed == {IHD_EUI64: True, CAD_EUI64: False}
+        assert list(bench.radio.keys) == [IHD_EUI64]
+        await bench.hub.pair(PairingRequest(eui64=CAD_EUI64, window_s=900))
+        await bench.hub.unpair(CAD_EUI64, "no more")
+        await bench.hub.close_joining()
 
     with_hub(scenario)
 

@@ -18,13 +18,11 @@ from labctl.campaign.measurements import Measurements
 from labctl.campaign.subject import AUTHORISED_WITHIN_S, Subject
 from labctl.campaign.watch import Watch
 from labctl.clock import MICROSECONDS
-from labctl.events import JoinEnded, JoinOutcome, PairingWindowClosed
+from labctl.events import JoinEnded, JoinOutcome
 from labctl.hub.settings import LoggedDevice, PairingRequest
 
 WATCHED_S = 180.0
 _WINDOW_S = 3600
-_SETTLED_S = 330.0
-"""A join that is under way when the window closes has so long to come to its end."""
 
 
 @case(
@@ -67,15 +65,7 @@ async def test_wrong_code(device: Subject, watch: Watch, measure: Measurements) 
         await device.hands.look_for_network()
         await first_try(watch, device, began_us, AUTHORISED_WITHIN_S)
         await asyncio.sleep(WATCHED_S)
-        closing_us = device.session.clock.now_us()
         await hub.close_joining()
-        if not watch.of(device.eui64, PairingWindowClosed, since_us=closing_us):
-            await watch.wait(
-                PairingWindowClosed,
-                device.eui64,
-                within_s=_SETTLED_S,
-                what=f"the end of the window of {device.name}",
-            )
         tried = watch.of(device.eui64, JoinEnded, since_us=began_us)
         measure(
             attempts=len(tried),
