@@ -252,6 +252,8 @@ class Behaviour(Strict):
     """The device stays and talks on when the hub removes it."""
     keeps_tenant_data: bool = False
     """The device shows on what it knows of the former tenant."""
+    hides_firmware: bool = False
+    """The device does not tell the version of its firmware."""
     ignores_ota_wait: bool = False
     """The device asks for the next block of its image at once, though it is told to wait."""
     prefers_wrong_band: bool = False

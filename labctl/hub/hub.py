@@ -480,6 +480,13 @@ class Hub(CoordinatorListener):
             raise UsageError(f"{eui64} is not in the device log")
         return await self._probing.probe(device, answer_s)
 
+    def identify(self, eui64: Eui64) -> None:
+        """Ask a device once more who it is; what it says is a `DeviceSeen`. Raises `UsageError`."""
+        device = self._log.get(eui64)
+        if device is None:
+            raise UsageError(f"{eui64} is not in the device log")
+        self._identification.again(device)
+
     async def update_network_key(self) -> None:
         """Give every device that listens a new network key, and switch to it. Takes some 10 s.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from collections import Counter
 from typing import Any, Final
 
 from zigpy.zcl.foundation import ReadAttributeRecord
@@ -24,6 +25,7 @@ from labctl.radio.coordinator import Coordinator, Incoming, Outgoing
 
 BASIC: Final = 0x0000
 _SOURCE_ENDPOINT: Final = 1
+_TRIES: Final = 3
 _APPLICATION_VERSION: Final = 0x0001
 _HARDWARE_VERSION: Final = 0x0003
 _MANUFACTURER: Final = 0x0004
@@ -38,7 +40,7 @@ _READS: Final = (
 
 
 class Identification:
-    """Reads each device once in a run."""
+    """Reads each device once in a run; one that does not answer is asked a few times."""
 
     def __init__(
         self,
@@ -52,6 +54,7 @@ class Identification:
         self._chores = chores
         self._patience = patience
         self._sequence = 0
+        self._unanswered: Counter[str] = Counter()
         self._waiting: dict[tuple[str, int], asyncio.Future[Frame]] = {}
 
     def soon(self, device: Device) -> None:
@@ -62,6 +65,12 @@ class Identification:
         self._chores.later(
             self._patience.identify_after_s, lambda: self._chores.run(self._identify(device))
         )
+
+    def again(self, device: Device) -> None:
+        """Read the device once more, in a few seconds: it may have changed."""
+        self._unanswered.pop(device.eui64, None)
+        device.identified = False
+        self.soon(device)
 
     def answered(self, device: Device, packet: Incoming, frame: Frame) -> None:
         """Take a frame if it answers a read of ours."""
@@ -77,6 +86,9 @@ class Identification:
         for attributes in _READS:
             records = await self._read(device, device.nwk, device.endpoint, attributes)
             if records is None:
+                self._unanswered[device.eui64] += 1
+                # It may have been switched off just then. Its next word makes for another try.
+                device.identified = self._unanswered[device.eui64] >= _TRIES
                 return
             known |= records
         build = _text(known.get(_SOFTWARE_BUILD)) or _text(known.get(_APPLICATION_VERSION))

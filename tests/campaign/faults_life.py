@@ -17,4 +17,10 @@ FAULTS = (
         caught_by="L40",
         behaviour={"keeps_tenant_data": True},
     ),
+    DeviceFault(
+        name="tells no firmware version",
+        says="its Basic cluster has no version of its firmware",
+        caught_by="L41",
+        behaviour={"hides_firmware": True},
+    ),
 )

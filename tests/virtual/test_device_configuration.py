@@ -92,6 +92,7 @@ KNOBS: dict[str, Any] = {
     "misses_network_key": True,
     "stays_when_removed": True,
     "keeps_tenant_data": True,
+    "hides_firmware": True,
     "ignores_ota_wait": True,
     "prefers_wrong_band": True,
     "gives_up_after_unsupported": True,

@@ -204,6 +204,8 @@ class Behaviour:
     """Obey no APS Remove Device and no leave, and talk on."""
     keeps_tenant_data: bool = False
     """Keep what is known of the former tenant when told to clear it."""
+    hides_firmware: bool = False
+    """Have neither ApplicationVersion nor SWBuildID."""
     ignores_ota_wait: bool = False
     """Ask for the next block at once though the server says to wait."""
     prefers_wrong_band: bool = False

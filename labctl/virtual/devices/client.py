@@ -148,6 +148,8 @@ class Client(NodeListener):
         self.servers = LocalServers.of(product, suites=suites, battery=self._profile.sleeps)
         if DIAGNOSTICS in self._profile.extra_servers:
             diagnostics.serve(self.servers, node)
+        if behaviour.hides_firmware:
+            self.servers.hide_firmware()
         self._silence = Silence(t, rng, saw)
         self.port = ZclPort(
             node,

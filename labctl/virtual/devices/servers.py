@@ -75,6 +75,11 @@ class LocalServers:
             }
         )
 
+    def hide_firmware(self) -> None:
+        """Tell no version of the firmware."""
+        for attribute in (0x0001, 0x4000):
+            del self.attributes[BASIC][attribute]
+
     def answer(self, peer: Peer, cluster_id: int, frame: zcl.Frame) -> zcl.Frame | None:
         """The answer to a client's frame, or None where none is due."""
         if frame.manufacturer is not None:
