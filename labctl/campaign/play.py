@@ -8,6 +8,8 @@ itself. Whoever reads it can try again; the campaign does so by itself, and keep
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -26,8 +28,17 @@ from labctl.campaign.subject import Subject
 from labctl.campaign.watch import Watch
 from labctl.config.resolved import DeviceUnderTest
 from labctl.errors import LabctlError
-from labctl.events import CaseEnded, CaseOutcome, CaseStarted, DeviceSeen
+from labctl.events import (
+    CaseEnded,
+    CaseOutcome,
+    CaseStarted,
+    DeviceSeen,
+    RadioLost,
+    RadioUp,
+)
 from labctl.secret import hide
+
+_LOGGER = logging.getLogger(__name__)
 
 _ENDS = {
     Failed: CaseOutcome.FAIL,
@@ -36,6 +47,14 @@ _ENDS = {
     NotApplicable: CaseOutcome.NOT_APPLICABLE,
     Skipped: CaseOutcome.SKIPPED,
 }
+_SAYS_SOMETHING_BAD = (
+    CaseOutcome.FAIL,
+    CaseOutcome.INCOMPLETE,
+    CaseOutcome.MARGINAL,
+    CaseOutcome.SKIPPED,
+)
+MISSED_AFTER_S = 30.0
+"""How long a radio that hangs may go unnoticed at most (docs/faults.md)."""
 _WORST_FIRST = (
     CaseOutcome.FAIL,
     CaseOutcome.INCOMPLETE,
@@ -182,13 +201,39 @@ class Player:
             said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             cause = f"the case itself broke: {hide(said)}"
             outcome = CaseOutcome.INFRASTRUCTURE_ERROR
-        lost = [loss for loss in watch.outages if not self.stage.on_purpose(loss.at_us)]
-        if lost and outcome in (CaseOutcome.FAIL, CaseOutcome.INCOMPLETE, CaseOutcome.MARGINAL):
-            return (
-                CaseOutcome.INFRASTRUCTURE_ERROR,
-                f"the radio {lost[0].name} was lost meanwhile ({lost[0].cause}): {cause}",
-            )
+        if outcome in _SAYS_SOMETHING_BAD:
+            loss = self._lost_meanwhile(watch)
+            if loss is not None:
+                if subject is not None:
+                    self.known.unready.pop(subject.name, None)
+                return (
+                    CaseOutcome.INFRASTRUCTURE_ERROR,
+                    f"the radio {loss.name} was lost meanwhile ({loss.cause}): {cause}",
+                )
         return outcome, cause
+
+    def _lost_meanwhile(self, watch: Watch) -> RadioLost | None:
+        """The first loss of a radio that touched the attempt and was not made on purpose.
+
+        A radio that hangs is missed only some time later: so much is waited for before anybody is
+        blamed. What was lost is given time to come back, for the next attempt.
+        """
+        ended_us = self.stage.session.clock.now_us()
+        try:
+            self.stage.run(self._doubt(watch))
+        except LabctlError:
+            _LOGGER.info("the rig went out while its state was looked at")
+        for loss in watch.outages:
+            if not self.stage.on_purpose(loss.at_us) and loss.at_us - loss.silent_us <= ended_us:
+                return loss
+        return None
+
+    async def _doubt(self, watch: Watch) -> None:
+        if not self.stage.session.hub.lost:
+            await asyncio.sleep(MISSED_AFTER_S)
+        while self.stage.session.hub.lost:
+            with contextlib.suppress(NotSeen):
+                await watch.wait(RadioUp, None, within_s=MISSED_AFTER_S, what="the radio")
 
     async def _played(
         self,
@@ -219,6 +264,8 @@ class Player:
         elif start is Start.PAIRED and not subject.authorised:
             if subject.name in self.known.unready:
                 raise Skipped(self.known.unready[subject.name])
+            if subject.session.bench is not None:
+                await subject.hands.power(on=False)  # it may have given up, or look once an hour
             try:
                 await subject.pair()
             except NotSeen as unseen:

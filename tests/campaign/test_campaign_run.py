@@ -69,7 +69,7 @@ def test_a_good_device_passes_and_the_measurements_are_kept_with_their_limits(la
         ((run, verdict),) = db.execute("SELECT kind, verdict FROM runs").fetchall()
         rows = db.execute("SELECT name, unit, value, most, outcome FROM measurements").fetchall()
     assert (run, verdict) == ("campaign", "pass")
-    assert {row[0] for row in rows} == {"authorised_s", "failed_joins"}
+    assert {row[0] for row in rows} >= {"authorised_s", "failed_joins"}
     (took,) = [row for row in rows if row[0] == "authorised_s"]
     assert took[1] == "s"
     assert 0 < took[2] < took[3]

@@ -63,6 +63,17 @@ def test_a_good_device_gets_in_and_one_with_another_code_does_not(tmp_path: Path
     assert "virtual-cad authorised: not seen within 1200 s" in bad.cause
 
 
+def test_a_device_that_gave_up_in_one_case_is_ready_for_the_next(tmp_path: Path) -> None:
+    results = play(
+        tmp_path,
+        cases=["J02", "J07"],
+        devices=["virtual-cad"],
+        behaviour={"gives_up_joining": True},
+    )
+    outcomes = {name: ended.outcome for (name, _), ended in results.items()}
+    assert outcomes == {"J02": CaseOutcome.FAIL, "J07": CaseOutcome.PASS}
+
+
 def test_a_device_with_both_bands_is_only_blamed_where_it_had_the_choice(tmp_path: Path) -> None:
     both = {"bands": ["2.4 GHz", "868 MHz"]}
     results = play(
