@@ -39,9 +39,18 @@ MAY_IMPORT: dict[str, set[str]] = {
         "smart_energy",
         "radio.coordinator",
     },
+    "survey": {
+        "rig",
+        "record",
+        "config",
+        "statistics",
+        "hub",
+        "smart_energy",
+        "radio.coordinator",
+    },
     "lab": {"smart_energy", "config", "leases", "radio", "rig", "record"},
     "report": {"record", "statistics"},
-    "cli": {"bench", "campaign", "lab", "report", "config", "record"},
+    "cli": {"bench", "campaign", "survey", "lab", "report", "config", "record"},
 }
 
 NAMED_EXCEPTIONS = {

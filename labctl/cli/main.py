@@ -26,6 +26,9 @@ COMMANDS = {
     "campaign": LazyCommand(
         "labctl.cli.campaign:campaign", "Play the acceptance cases on a rig's devices."
     ),
+    "survey": LazyCommand(
+        "labctl.cli.survey:survey", "Walk over a site: which band reaches where."
+    ),
     "pair": LazyCommand("labctl.cli.pair:pair", "Pair a device with the hub of a rig."),
     "unpair": LazyCommand("labctl.cli.pair:unpair", "Take a device out of the device log."),
     "hub": LazyCommand("labctl.cli.hub:hub", "Hold the hub of a rig; its device log."),

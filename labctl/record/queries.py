@@ -21,6 +21,7 @@ from labctl.record.compliance import Circumstances, compliance
 from labctl.record.delivery import deliveries
 from labctl.record.links import links
 from labctl.record.rows import EventRow, Run, RunData, Schedule
+from labctl.record.survey import load_survey, surveys_of_run
 
 _RUNS = (
     "SELECT id, rig, kind, started_us, ended_us, verdict, simulated, labctl_version, host,"
@@ -111,6 +112,9 @@ def load_run(db: sqlite3.Connection, run_id: int, *, until_us: int | None = None
         events=tuple(event for event in events if event.kind not in _TOLD_ELSEWHERE),
         bearers=bearers(db, run.id, events, run.started_us, end_us),
         campaign=campaign(db, run.id) if run.kind == "campaign" else None,
+        surveys=tuple(load_survey(db, each) for each in surveys_of_run(db, run.id))
+        if run.kind == "survey"
+        else (),
     )
     absent = away(
         {device.id for device in devices},

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from labctl.record.bearer_rows import NO_BEARERS, Bearers
 from labctl.record.compliance import NOT_LOOKED_AT, Compliance, Interval
+from labctl.record.survey_rows import SurveyData
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +320,8 @@ class RunData:
     bearers: Bearers = NO_BEARERS
     campaign: Campaign | None = None
     """Of a run whose kind is campaign."""
+    surveys: tuple[SurveyData, ...] = ()
+    """Those that a run whose kind is survey worked on."""
 
     def device(self, device_id: int | None) -> Device | None:
         """The device of that id, None when it took no part."""

@@ -113,6 +113,8 @@ def assess(data: RunData, limits: Limits | None = None) -> Assessment:
     """Say what the run shows about each device under test, and about the run as a whole."""
     if data.campaign is not None:
         return assess_campaign(data, data.campaign)
+    if data.run.kind == "survey":
+        return assess_surveys(data)
     limits = limits or Limits()
     rig = _rig_findings(data)
     devices = tuple(
@@ -150,6 +152,35 @@ _OUTCOMES = {
 def verdict_of(outcome: CaseOutcome) -> Verdict | None:
     """What a case's outcome says of its run; None when it says nothing."""
     return _OUTCOMES.get(outcome)
+
+
+def assess_surveys(data: RunData) -> Assessment:
+    """What the surveys of the run say of the site. How the devices read meanwhile decides nothing:
+    they were carried out of reach on purpose.
+    """
+    rig = [
+        finding
+        for finding in (_rig_findings(data) if data.run.verdict is None else [])
+        if finding.verdict is not Verdict.INCOMPLETE
+    ]
+    findings = [*rig]
+    for found in data.surveys:
+        site = found.survey.site
+        if found.survey.ended_us is None:
+            findings.append(Finding(Verdict.INCOMPLETE, f"{site}: the survey is not ended"))
+        else:
+            verdict = Verdict(found.survey.verdict or Verdict.INCOMPLETE.value)
+            findings.append(Finding(verdict, f"{site}: {found.survey.text}"))
+    if not findings:
+        findings = [Finding(Verdict.INCOMPLETE, "no survey was begun")]
+    findings = _sorted(findings)
+    return Assessment(
+        verdict=findings[0].verdict,
+        certainty=_certainty(findings),
+        reasons=tuple(finding.text for finding in findings),
+        devices=(),
+        rig=tuple(rig),
+    )
 
 
 def assess_campaign(data: RunData, campaign: Campaign) -> Assessment:

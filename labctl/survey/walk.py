@@ -1,0 +1,275 @@
+"""The walk itself: places are probed, undone, remarked on. It knows no terminal and no file.
+
+Everything that happened is in the record, and nothing is kept besides: a walk that was broken off
+goes on from what `labctl.record.survey` says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from labctl.config.resolved import DeviceUnderTest
+from labctl.errors import UsageError
+from labctl.events import (
+    Band,
+    Direction,
+    LevelSource,
+    LinkJudged,
+    ProbeKind,
+    ProbeTaken,
+    SurveyEnded,
+    SurveyRemark,
+    SurveyStarted,
+    Verdict,
+    WaypointCounts,
+    WaypointEnded,
+    WaypointStarted,
+)
+from labctl.record.survey import load_survey, probes, survey_begun_in
+from labctl.record.survey_rows import ProbeRow, SurveyData, WaypointRow
+from labctl.rig.session import RigSession
+from labctl.survey.commands import Place
+from labctl.survey.measuring import Measuring
+from labctl.survey.places import Positions
+from labctl.survey.settings import SurveySettings
+from labctl.survey.view import View
+
+
+class Walk:
+    """A survey on an open rig. `number` is its row in the record."""
+
+    def __init__(
+        self,
+        session: RigSession,
+        settings: SurveySettings,
+        devices: Iterable[DeviceUnderTest],
+        view: View,
+        number: int,
+    ) -> None:
+        self.session = session
+        self.settings = settings
+        self.devices = tuple(devices)
+        self.number = number
+        self._view = view
+        self._positions = Positions(session.loaded)
+        for waypoint in self.data().waypoints:
+            self._positions.stood(_place(waypoint))
+
+    @classmethod
+    def begin(
+        cls,
+        session: RigSession,
+        settings: SurveySettings,
+        devices: Iterable[DeviceUnderTest],
+        view: View,
+        *,
+        site: str,
+        hub_place: str = "",
+        plan: str | None = None,
+        plan_mm_per_pixel: float | None = None,
+    ) -> Walk:
+        """A new survey. Raises `DatabaseError`."""
+        devices = tuple(devices)
+        session.bus.emit(
+            SurveyStarted(
+                at_us=session.clock.now_us(),
+                site=site,
+                devices=tuple(str(device.eui64) for device in devices),
+                rules=settings.as_json(),
+                hub_place=hub_place,
+                plan=plan,
+                plan_mm_per_pixel=plan_mm_per_pixel,
+                seed=session.seed,
+            )
+        )
+        session.recorder.flush()
+        number = survey_begun_in(session.recorder.connection, session.run_id)
+        return cls(session, settings, devices, view, number)
+
+    # -- what is known ----------------------------------------------------------------------------
+
+    def data(self) -> SurveyData:
+        """All that was recorded until now. Raises `DatabaseError`."""
+        self.session.recorder.flush()
+        return load_survey(self.session.recorder.connection, self.number)
+
+    def open_waypoint(self) -> WaypointRow | None:
+        """The one that was begun and not probed to its end."""
+        last = self.data().waypoints[-1:]
+        return last[0] if last and last[0].ended_us is None and last[0].undone_us is None else None
+
+    def last_place(self) -> Place | None:
+        """Where the last waypoint was."""
+        waypoints = self.data().waypoints
+        return _place(waypoints[-1]) if waypoints else None
+
+    # -- probing ----------------------------------------------------------------------------------
+
+    async def measure(self, place: Place, stop: asyncio.Event) -> list[LinkJudged] | None:
+        """Probe at a place; what came of it. None when `stop` was set: then it is left open.
+
+        A waypoint that is open already does not count, since somebody went elsewhere. Raises
+        `UsageError` for a place that the devices cannot be carried to, `RigError`.
+        """
+        place = self._positions.completed(place)
+        left = self.open_waypoint()
+        if left is not None:
+            self._count(left.number, counts=False)
+        number = len(self.data().waypoints) + 1
+        self._carry(place)
+        self.session.bus.emit(
+            WaypointStarted(
+                at_us=self.session.clock.now_us(),
+                survey=self.number,
+                waypoint=number,
+                room=place.room,
+                floor=place.floor,
+                spot=place.spot,
+                position=place.position,
+                latitude=place.latitude,
+                longitude=place.longitude,
+            )
+        )
+        self.session.recorder.flush()
+        return await self._measure(number, place, (), stop)
+
+    async def go_on(self, stop: asyncio.Event) -> list[LinkJudged] | None:
+        """Go on with the waypoint that was broken off. Raises `UsageError` when there is none."""
+        left = self.open_waypoint()
+        if left is None:
+            raise UsageError("no waypoint was broken off")
+        place = _place(left)
+        self._carry(place)
+        earlier = [
+            _taken(row, self.number)
+            for row in probes(self.session.recorder.connection, self.number, left.number)
+        ]
+        return await self._measure(left.number, place, earlier, stop)
+
+    async def _measure(
+        self, number: int, place: Place, earlier: Iterable[ProbeTaken], stop: asyncio.Event
+    ) -> list[LinkJudged] | None:
+        earlier = tuple(earlier)
+        measuring = Measuring(
+            self.session,
+            self.settings,
+            self.devices,
+            self._view,
+            survey=self.number,
+            waypoint=number,
+            earlier=earlier,
+        )
+        self._view.began(number, place, resumed=bool(earlier))
+        if not await measuring.run(stop):
+            self.session.recorder.flush()
+            return None
+        found = measuring.judged()
+        self.session.bus.emit(
+            WaypointEnded(at_us=self.session.clock.now_us(), survey=self.number, waypoint=number)
+        )
+        self.session.recorder.flush()
+        self._view.done(number, place, found)
+        return found
+
+    def _carry(self, place: Place) -> None:
+        bench = self.session.bench
+        if bench is not None and place.position is not None:
+            for device in self.devices:
+                bench.devices[device.name].carry(place.position)
+
+    # -- what is said of it -----------------------------------------------------------------------
+
+    def undo(self) -> WaypointRow:
+        """The last waypoint that counts, or that is open, does not count. Raises `UsageError`."""
+        counting = [each for each in self.data().waypoints if each.undone_us is None]
+        if not counting:
+            raise UsageError("there is nothing to undo")
+        self._count(counting[-1].number, counts=False)
+        return counting[-1]
+
+    def redo(self) -> WaypointRow:
+        """The waypoint that was undone last counts again. Raises `UsageError`."""
+        undone = [each for each in self.data().waypoints if each.undone_us is not None]
+        if not undone:
+            raise UsageError("nothing was undone")
+        # Of several that were undone one after another, the last one stands first in the walk.
+        again = max(undone, key=lambda each: (each.undone_us or 0, -each.number))
+        self._count(again.number, counts=True)
+        return again
+
+    def _count(self, waypoint: int, *, counts: bool) -> None:
+        self.session.bus.emit(
+            WaypointCounts(
+                at_us=self.session.clock.now_us(),
+                survey=self.number,
+                waypoint=waypoint,
+                counts=counts,
+            )
+        )
+        self.session.recorder.flush()
+
+    def remark(self, kind: str, text: str) -> None:
+        """A note, or the path of a photo, to the last waypoint, or to the survey before any."""
+        waypoints = self.data().waypoints
+        self._say(kind, text, waypoints[-1].number if waypoints else None)
+
+    def limit(self, text: str) -> None:
+        """Something that the survey could not do."""
+        self._view.said(text)
+        self._say("limit", text, None)
+
+    def _say(self, kind: str, text: str, waypoint: int | None) -> None:
+        self.session.bus.emit(
+            SurveyRemark(
+                at_us=self.session.clock.now_us(),
+                survey=self.number,
+                waypoint=waypoint,
+                kind=kind,
+                text=text,
+            )
+        )
+        self.session.recorder.flush()
+
+    def finish(self) -> SurveyData:
+        """End the survey with what it comes to."""
+        site = self.data().together.site
+        self.session.bus.emit(
+            SurveyEnded(
+                at_us=self.session.clock.now_us(),
+                survey=self.number,
+                verdict=Verdict(site.verdict),
+                text=site.text,
+            )
+        )
+        return self.data()
+
+
+def _place(row: WaypointRow) -> Place:
+    return Place(
+        room=row.room,
+        floor=row.floor,
+        spot=row.spot,
+        position=row.position,
+        latitude=row.latitude,
+        longitude=row.longitude,
+    )
+
+
+def _taken(row: ProbeRow, survey: int) -> ProbeTaken:
+    return ProbeTaken(
+        at_us=row.at_us,
+        survey=survey,
+        waypoint=row.waypoint,
+        eui64=row.eui64,
+        radio=row.radio or "",
+        band=Band(row.band),
+        direction=Direction(row.direction),
+        kind=ProbeKind(row.kind),
+        delivered=row.delivered,
+        rssi_dbm=row.rssi_dbm,
+        lqi=row.lqi,
+        level_source=None if row.level_source is None else LevelSource(row.level_source),
+        retries=row.retries,
+        latency_us=row.latency_us,
+    )
