@@ -17,6 +17,8 @@ from labctl.cli.arguments import (
     wait_option,
     waiting_told,
 )
+from labctl.cli.evidence import as_data as evidence_data
+from labctl.cli.evidence import evidence_of
 from labctl.cli.inventory import columns
 from labctl.cli.logs import configure_logging
 from labctl.cli.output import Output, examples, output_options
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from labctl.campaign.run import CampaignResult, Told
     from labctl.config.resolved import LoadedRig
     from labctl.record.rows import RunData
+    from labctl.report.evidence import Evidence
 
 _STYLES = {
     "pass": "green",
@@ -138,19 +141,24 @@ def run(
     )
     files: list[Path] = []
     unwritten: LabctlError | None = None
+    made: Evidence | None = None
     if result.run_id is not None:
         try:
             files = write_report(database_path, result.run_id, reports_path)
+            made = evidence_of(loaded, database_path, result.run_id, reports_path)
+            files.append(made.path)
         except LabctlError as error:
             unwritten = error  # the verdict of a long run is not to be lost with it
     output.emit(
-        _as_json(result, database_path, files),
+        {**_as_json(result, database_path, files), "evidence": made and evidence_data(made)},
         text=lambda: _as_text(output, loaded, result, files),
     )
     if result.trouble:
         output.fail(f"the rig was out: {result.trouble}")
     if unwritten:
-        output.fail(f"the report was not written: {unwritten.what}")
+        output.fail(f"report and evidence were not written: {unwritten.what}")
+    for each in made.left_out if made else ():
+        output.warning(f"not in the evidence: {each}")
     return result.exit_code
 
 

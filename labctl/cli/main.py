@@ -52,6 +52,9 @@ COMMANDS = {
     ),
     "trend": LazyCommand("labctl.cli.trend:trend", "What a rig's nights say: drift, flakes."),
     "matrix": LazyCommand("labctl.cli.matrix:matrix", "What works with what, and since when."),
+    "evidence": LazyCommand(
+        "labctl.cli.evidence:evidence", "A campaign's archive: make it, check it."
+    ),
     "runs": LazyCommand("labctl.cli.record:runs", "List recorded runs."),
     "db": LazyCommand("labctl.cli.record:db", "Where the database is, and whether it is sound."),
     "virtual": LazyCommand(

@@ -140,6 +140,15 @@ def fingerprint(
     Values are in their canonical form and secrets are left out, so that the figure tells whether
     two runs had the same configuration, and nothing else.
     """
+    return hashlib.sha256(_said(rig, inventory, access, images)).hexdigest()
+
+
+def without_secrets(loaded: LoadedRig) -> bytes:
+    """What the files of a rig say, as canonical JSON; `loaded.config_sha256` is its hash."""
+    return _said(loaded.rig, loaded.inventory, loaded.access, loaded.images)
+
+
+def _said(rig: Rig, inventory: Inventory, access: AccessTable, images: Sequence[OtaImage]) -> bytes:
     said = {
         "inventory": inventory.model_dump(mode="json", exclude_unset=True),
         "rig": rig.model_dump(mode="json", exclude_unset=True),
@@ -152,7 +161,7 @@ def fingerprint(
     if images:
         said["images"] = {str(n): hashlib.sha256(i.data).hexdigest() for n, i in enumerate(images)}
     canonical = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return canonical.encode()
 
 
 def inventory_of(
