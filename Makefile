@@ -9,7 +9,7 @@ FUZZ_RUNS ?= 1000000
 FUZZ_SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: campaign-acceptance help bench test lint types pytest benchmark campaign-pairings campaign-sixteen campaign-flood campaign-faults campaign-leases campaign-history fuzz fuzz-short clean
+.PHONY: campaign-acceptance campaign-infrastructure help bench test lint types pytest benchmark campaign-pairings campaign-sixteen campaign-flood campaign-faults campaign-leases campaign-history fuzz fuzz-short clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -63,6 +63,9 @@ campaign-flood: $(DEV)  ## what 200 requests a second from one CAD cost the othe
 
 campaign-acceptance: $(DEV)  ## 20 acceptance campaigns on good devices: no fail, no infrastructure error
 	@$(BIN)/python campaigns/acceptance.py
+
+campaign-infrastructure: $(DEV)  ## 30 faults of the rig while good devices are judged: none is the product's
+	@$(BIN)/python campaigns/infrastructure.py
 
 campaign-leases: $(DEV)  ## two users fight over three rigs, 10,000 rounds, killed and stopped at random
 	@$(BIN)/python campaigns/leases.py
