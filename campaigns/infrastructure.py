@@ -4,8 +4,8 @@
 
 For each fault a case and a device are drawn. The case is played undisturbed, then with the fault
 at a moment that is drawn (the stick is pulled, starts over, hangs, gets garbage; the database is
-locked, its disk is full), then once more. Exits with 1 when the disturbed attempt comes to a fail, a
-marginal or an incomplete, or when one of the others does not pass.
+locked, its disk is full), then once more. Exits with 1 when the disturbed attempt comes to a fail,
+a marginal or an incomplete, or when one of the others does not pass.
 """
 
 from __future__ import annotations
