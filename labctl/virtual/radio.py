@@ -156,14 +156,16 @@ class Radio:
         """Mean level of this radio at `receiver`, dBm, before fading."""
         level = self._levels.get(receiver)
         if level is None:
-            assert self.medium is not None
+            # A radio that is gone may have been heard by one that listens before it talks.
+            medium = self.medium or receiver.medium
+            assert medium is not None
             level = self._levels[receiver] = self.tx_power_dbm - self.air.propagation.mean_loss_db(
                 self.air.seed,
                 self.name,
                 receiver.name,
                 self.position,
                 receiver.position,
-                self.medium.phy.mhz,
+                medium.phy.mhz,
             )
         return level
 

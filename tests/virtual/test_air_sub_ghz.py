@@ -209,6 +209,28 @@ def test_a_frame_is_never_begun_into_one_that_is_heard() -> None:
     run(main())
 
 
+def test_a_radio_that_is_gone_was_heard_all_the_same() -> None:
+    async def main() -> None:
+        room = air()
+        (one, _), (two, _), (three, heard) = (radio_at(room, n, float(n)) for n in (1, 2, 3))
+        going = sending(one, data(3, 1))
+        medium = three.medium
+        assert medium is not None
+        while not any(each.on_air for each in medium.exchanges):
+            await asyncio.sleep(1e-4)
+        ends_s = medium.exchanges[0].end
+        await asyncio.sleep(ends_s - 1e-3 - asyncio.get_running_loop().time())
+        sent = sending(two, data(3, 2))  # which listens for 5 ms at least
+        await going
+        one.detach()
+        outcome, _ = await asyncio.wait_for(sent, 1.0)
+        assert outcome is Outcome.SENT
+        assert [frame[7] for _, frame, *_ in heard.frames] == [1, 2]
+        assert one not in medium.radios
+
+    run(main())
+
+
 def test_a_channel_that_is_never_silent_ends_the_attempt_after_60_ms() -> None:
     async def main() -> None:
         room = air()
