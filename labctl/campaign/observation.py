@@ -166,24 +166,31 @@ def metering_endpoint(device: Subject, schedule: ReadSchedule, fuel: str) -> int
     return device.session.hub.endpoint_of(name)
 
 
+async def everybody_present(stage: Stage, watch: Watch) -> frozenset[str]:
+    """Have every device that can be paired on the network: the EUI-64s of those that are."""
+    session = stage.session
+    present = set()
+    for declared in stage.loaded.devices:
+        subject = stage.subject(declared, watch)
+        if session.bench is not None:
+            await subject.hands.power(on=True)
+        if not subject.authorised:
+            try:
+                await subject.pair()
+            except (NotSeen, NotApplicable):
+                continue
+        present.add(str(subject.eui64))
+    return frozenset(present)
+
+
 async def observe(stage: Stage, seconds: float) -> Observation:
     """Have every device that can be paired on the network, and leave all alone for so long.
 
     Devices that do not get in are watched as they are: whoever judges them will see it.
     """
     session = stage.session
-    present = set()
     with Watch(session.bus, session.clock) as watch:
-        for declared in stage.loaded.devices:
-            subject = stage.subject(declared, watch)
-            if session.bench is not None:
-                await subject.hands.power(on=True)
-            if not subject.authorised:
-                try:
-                    await subject.pair()
-                except (NotSeen, NotApplicable):
-                    continue
-            present.add(str(subject.eui64))
+        present = await everybody_present(stage, watch)
     started_us = session.clock.now_us()
     await asyncio.sleep(seconds)
-    return Observation(stage, started_us, session.clock.now_us(), frozenset(present))
+    return Observation(stage, started_us, session.clock.now_us(), present)

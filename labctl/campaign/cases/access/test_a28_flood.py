@@ -14,7 +14,9 @@ import asyncio
 
 from labctl.campaign.case import Measure, case
 from labctl.campaign.measurements import Measurements
+from labctl.campaign.observation import everybody_present
 from labctl.campaign.so_far import first_contact_over
+from labctl.campaign.stage import Stage
 from labctl.campaign.subject import Subject
 from labctl.campaign.undisturbed import silent_ones
 from labctl.campaign.watch import Watch
@@ -35,8 +37,10 @@ _PER_SECOND = 10.0
     ),
     kinds=(DeviceKind.CAD, DeviceKind.IHD, DeviceKind.PPMID),
 )
-async def test_flood(device: Subject, measure: Measurements, watch: Watch) -> None:
+async def test_flood(device: Subject, rig: Stage, measure: Measurements, watch: Watch) -> None:
     session = device.session
+    if session.bench is not None:
+        await everybody_present(rig, watch)
     await first_contact_over(device)
     began_us = session.clock.now_us()
     silent = silent_ones(device, began_us)
