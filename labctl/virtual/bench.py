@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from labctl.capture import FrameWriter
 from labctl.capture.rotation import CaptureFiles, Rotation, open_capture
 from labctl.errors import ConfigurationError
 from labctl.smart_energy.eui64 import Eui64
@@ -186,6 +187,11 @@ class VirtualBench:
         names = [stick.eui64 for stick in self._stand]
         self._air.capture_to(self._capture, beside=names, at=self._stand[0].position)
         return self._capture
+
+    def overhear(self, writer: FrameWriter) -> None:
+        """Hand every frame on the air to `writer` as well, as the sticks hear it."""
+        names = [stick.eui64 for stick in self._stand]
+        self._air.capture_to(writer, beside=names, at=self._stand[0].position)
 
     def onlooker(self) -> Onlooker:
         """Somebody who hears all that is on the air, beside the first stick; to be entered."""
