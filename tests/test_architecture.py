@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "campaign": {
         "rig",
         "record",
+        "capture",
         "config",
         "statistics",
         "hub",

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from labctl.campaign.air import file_name
 from labctl.campaign.case import Case, Start
 from labctl.campaign.findings import (
     CaseEnd,
@@ -29,6 +30,7 @@ from labctl.campaign.watch import Watch
 from labctl.config.resolved import DeviceUnderTest
 from labctl.errors import LabctlError
 from labctl.events import (
+    Captured,
     CaseEnded,
     CaseOutcome,
     CaseStarted,
@@ -64,6 +66,9 @@ _WORST_FIRST = (
 
 Prepare = Callable[[Watch], Awaitable[None]]
 """Does what a case waits for before its own time begins: a long time of watching."""
+
+_CAPTURED = (CaseOutcome.FAIL, CaseOutcome.INCOMPLETE, CaseOutcome.INFRASTRUCTURE_ERROR)
+"""Outcomes that somebody will want to see the air of."""
 
 Function = Callable[[Subject | None, Measurements, Watch], Awaitable[None]]
 """Calls the test function, with what it asked for."""
@@ -148,6 +153,7 @@ class Player:
                 firmware_version=self.known.firmware.get(eui64) if eui64 else None,
                 quarantine=quarantine,
                 measurements=measure.results,
+                captured=self._captured(case, name, attempt, outcome, watch.began_us),
             )
             session.bus.emit(ended)
         self.known.outcomes[case.name, name] = outcome
@@ -176,6 +182,17 @@ class Player:
         session.bus.emit(ended)
         self.known.outcomes[case.name, device.name if device else None] = outcome
         return ended
+
+    def _captured(
+        self, case: Case, device: str | None, attempt: int, outcome: CaseOutcome, began_us: int
+    ) -> Captured | None:
+        """What was on the air, of an attempt that did not pass."""
+        stage = self.stage
+        if outcome not in _CAPTURED or stage.air is None or stage.options.reports is None:
+            return None
+        session = stage.session
+        name = file_name(stage.loaded.name, session.run_id, case.name, device, attempt)
+        return stage.air.write(stage.options.reports, name, began_us, session.clock.now_us())
 
     # -- what it came to ----------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from labctl.campaign.air import AirMemory
 from labctl.campaign.hands import Ask
 from labctl.campaign.subject import Subject
 from labctl.campaign.watch import Watch
@@ -43,6 +44,8 @@ class StageOptions:
     wait_s: float = 0.0
     waiting: Callable[[BusyError], None] | None = None
     ask: Ask | None = None
+    reports: Path | None = None
+    """Where captures of attempts that did not pass are written; None: nowhere."""
 
 
 class Stage:
@@ -55,6 +58,8 @@ class Stage:
         """What the campaign says, once it is closed."""
         self.broken: LabctlError | None = None
         """Why the rig is out, for good."""
+        self.air: AirMemory | None = None
+        """What was on the air lately, where that can be heard."""
         self._on_purpose: list[list[int]] = []
         """From when to when radios were out on purpose, microseconds."""
         self._contexts = contextlib.ExitStack()
@@ -106,6 +111,9 @@ class Stage:
             self.broken = error
             self._contexts.close()
             raise
+        if self.options.reports is not None and self._session.bench is not None:
+            self.air = AirMemory(self._session.clock.now_us)
+            self._session.bench.overhear(self.air)
         self._session.bus.emit(
             CampaignStarted(
                 at_us=self._session.clock.now_us(),

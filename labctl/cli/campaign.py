@@ -132,6 +132,7 @@ def run(
             selection=" ".join([*cases, *(f"--device {name}" for name in devices)]),
             wait_s=wait.total_seconds() if wait else 0.0,
             waiting=waiting_told(output.message),
+            reports=reports_path,
             ask=_ask_a_person if sys.stdin.isatty() and not no_input else None,
         ),
         cases=cases,
