@@ -7,13 +7,15 @@ with the frame control of a command that nobody asked for. Without a binding not
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
-from labctl.events import DeviceKind
+from labctl.events import DeviceKind, Severity
 from labctl.hub.binding import Binding, BindingTable
 from labctl.hub.chores import nothing
 from labctl.hub.device_log import Device
 from labctl.hub.endpoints import Endpoint
+from labctl.hub.inbox import Inbox
 from labctl.hub.post import Letter, Means
 from labctl.hub.services.base import PUSHED, Answer, Request, Service
 from labctl.meters import Meter
@@ -25,6 +27,8 @@ _MINUTE_US = 60 * _US
 _DAY_S = 86_400
 _ANY_EVENT = b"\xff\xff\xff\xff"
 _NOW = bytes(4)
+_MOST_WAITING: Final = 64
+"""Pushes that wait for a device; the oldest are dropped beyond that."""
 
 GETS: Final[Mapping[int, tuple[tuple[int, bytes], ...]]] = {
     0x0700: (
@@ -71,6 +75,8 @@ class Pushes:
         self._bindings: BindingTable | None = None
         self._states: dict[int, object] = {}
         self._said: dict[tuple[int, int, int], Said] = {}
+        self._lines: dict[Eui64, Inbox] = {}
+        """What is still to be sent, by device."""
 
     def start(self, bindings: BindingTable) -> None:
         """Take what is said now for what everybody knows, and look every minute from now on."""
@@ -138,8 +144,20 @@ class Pushes:
         return device is not None and device.authorised
 
     def _send(self, binding: Binding, answers: Sequence[Answer]) -> None:
-        if answers:
-            self._means.chores.run(self._deliver(binding, answers))
+        """One after the other to each device: a price that is sent again must not come after a
+        newer one.
+        """
+        if not answers:
+            return
+        line = self._lines.get(binding.partner)
+        if line is None:
+            line = self._lines[binding.partner] = Inbox(
+                self._means.chores, _MOST_WAITING, partial(self._dropped, binding.partner)
+            )
+        line.put(partial(self._deliver, binding, answers))
+
+    def _dropped(self, eui64: Eui64, count: int) -> None:
+        self._means.reporter.note("pushes-dropped", Severity.WARNING, eui64, count=count)
 
     async def _deliver(self, binding: Binding, answers: Sequence[Answer]) -> None:
         for answer in answers:

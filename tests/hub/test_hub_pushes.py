@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from fake_radio import (
     CAD,
+    CAD_EUI64,
     HUB_EUI64,
     IHD_EUI64,
     START_S,
@@ -21,6 +22,7 @@ from labctl.hub.services.messaging import Importance
 from labctl.hub.services.time import ZIGBEE_EPOCH_S
 from labctl.meters import Tariff
 from labctl.meters.entries import OutageBegan, TariffSet, TenancyChanged
+from labctl.radio.coordinator import Outgoing
 from labctl.smart_energy.clusters.events import EventLogId
 from labctl.smart_energy.eui64 import Eui64
 
@@ -380,5 +382,31 @@ def test_supplier_and_site_are_told_in_the_layouts_of_gb_meters() -> None:
         assert await device.read(0x0708, 0x0110) == bytes.fromhex("1001 00 23 4d000000")
         with pytest.raises(UsageError, match="16 octets"):
             bench.hub.publisher.change_supplier(proposed_id=1, name="x" * 17, at=0)
+
+    with_keys(scenario)
+
+
+def test_a_push_that_takes_long_does_not_come_after_a_newer_one() -> None:
+    async def scenario(bench: Bench) -> None:
+        device, other = await bench.paired(), await bench.paired(CAD, nwk=0x0C0C)
+        for each, eui64 in ((device, IHD_EUI64), (other, CAD_EUI64)):
+            each.announce()
+            await bind(each, 0x0703, partner=eui64)
+        send, slow = bench.radio.send, [device.nwk]
+
+        async def first_is_slow(packet: Outgoing) -> None:
+            if packet.nwk in slow:
+                slow.remove(packet.nwk)
+                await asyncio.sleep(6)
+            await send(packet)
+
+        bench.radio.send = first_is_slow  # type: ignore[method-assign]
+        for text in ("old", "new"):
+            bench.hub.publisher.message(text, meter="electricity")
+        await asyncio.sleep(1)
+        assert [frame[-3:] for frame in pushed(other, 0x0703)] == [b"old", b"new"]
+        assert pushed(device, 0x0703) == []
+        await asyncio.sleep(10)
+        assert [frame[-3:] for frame in pushed(device, 0x0703)] == [b"old", b"new"]
 
     with_keys(scenario)

@@ -16,13 +16,13 @@ import asyncio
 import dataclasses
 
 from labctl.campaign.case import Measure, case
-from labctl.campaign.findings import NotApplicable
+from labctl.campaign.findings import Incomplete, NotApplicable
 from labctl.campaign.measurements import Measurements
 from labctl.campaign.meters import meter_at, now_s, set_tariff
 from labctl.campaign.observation import metering_endpoint, metering_schedule
 from labctl.campaign.subject import Subject
 from labctl.campaign.undisturbed import undisturbed
-from labctl.events import DeviceKind
+from labctl.events import DeviceKind, Note
 from labctl.rig.display import Shown
 
 _PRICE = 0x0700
@@ -80,7 +80,11 @@ async def test_tariff_change(device: Subject, measure: Measurements) -> None:
             starts_s = now_s(device) + 1
             set_tariff(device, meter, dataclasses.replace(tariff, start_s=starts_s))
 
+    began_us = device.session.clock.now_us()
     waited_s, shown = await undisturbed(device, changed)
+    if waited_s is None and not _reads_prices(device) and _lost(device, began_us):
+        raise Incomplete("the new price was published to it and did not arrive, and the rig file "
+                         "expects no reads of the price")  # fmt: skip
     if waited_s is not None:
         measure.take("shown_after_s", waited_s)
         await _until_shown(device, before_p, limit_s)
@@ -89,6 +93,18 @@ async def test_tariff_change(device: Subject, measure: Measurements) -> None:
         measure.take(
             "shown_after_s", limit_s + 1, f"still {still} for {after_p:g} p after {limit_s:g} s"
         )
+
+
+def _reads_prices(device: Subject) -> bool:
+    return any(each.cluster_id == _PRICE for each in device.declared.schedules)
+
+
+def _lost(device: Subject, since_us: int) -> bool:
+    """Whether something that the hub published of prices was not delivered to the device."""
+    return any(
+        note.kind == "command-not-delivered" and note.detail.get("cluster_id") == _PRICE
+        for note in device.watch.of(device.eui64, Note, since_us=since_us)
+    )
 
 
 def _refresh_s(device: Subject) -> float:
