@@ -19,9 +19,9 @@ FAULTS = (
     ),
     DeviceFault(
         name="stops-reading",
-        says="it falls silent for good after half an hour",
+        says="it falls silent for good after a quarter of an hour",
         caught_by="D19",
-        behaviour={"silent_after": "30min"},
+        behaviour={"silent_after": "15min"},
     ),
     DeviceFault(
         name="asks-twice",

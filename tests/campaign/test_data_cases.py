@@ -1,9 +1,11 @@
-"""The cases on data."""
+"""The cases on data: good devices pass, each fault is found by the case that names it."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +19,47 @@ from labctl.campaign.observation import metering_schedule, observe
 from labctl.campaign.stage import Stage, StageOptions
 from labctl.campaign.watch import Watch
 from labctl.events import CaseOutcome
+from labctl.hub.pretence import BEGAN, OVER
 
-OBSERVE_S = {"D19": 3600.0, "D20": 2 * 3600.0}
+DATA = [f"D{number}" for number in range(19, 26)]
+OBSERVE_S = {"D19": 1500.0, "D20": 3700.0}
 """How long tests watch, where the campaign watches for a day."""
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_each_fault_is_found_by_its_case(fault: DeviceFault, tmp_path: Path) -> None:
+def test_a_fault_is_found_by_its_case(fault: DeviceFault, tmp_path: Path) -> None:
     results = play(
         tmp_path,
         cases=[fault.caught_by],
-        device=fault.device,
-        rig=fault.rig,
-        behaviour=fault.behaviour,
+        devices=[fault.device],
         observe_s=OBSERVE_S.get(fault.caught_by),
+        **fault.given,
     )
     ended = results[fault.caught_by, fault.device]
     assert ended.outcome is CaseOutcome.FAIL, ended
-    others = {key: each for key, each in results.items() if key[1] != fault.device}
-    assert all(each.outcome is CaseOutcome.PASS for each in others.values()), others
+
+
+@pytest.mark.parametrize("rig", ["virtual-znp", "virtual-868"])
+def test_good_devices_pass_them_all(tmp_path: Path, rig: str) -> None:
+    results = play(tmp_path, cases=DATA, rig=rig, observe_s=3700)
+    for (name, device), ended in results.items():
+        if ended.outcome is CaseOutcome.NOT_APPLICABLE:
+            assert device == "sub-ghz-gas-meter", (name, ended.cause)
+        else:
+            assert ended.outcome is CaseOutcome.PASS, (name, device, ended.cause)
+
+
+def test_a_case_leaves_no_pretence_and_no_tariff_behind(tmp_path: Path) -> None:
+    loaded = rig_in(tmp_path)
+    play(tmp_path, cases=["D21", "D23", "D24", "D25"], devices=["virtual-ihd"], loaded=loaded)
+    database = sqlite3.connect(tmp_path / "labctl.db")
+    begun, over = (
+        database.execute("SELECT count(*) FROM events WHERE kind = ?", (kind,)).fetchone()[0]
+        for kind in (BEGAN, OVER)
+    )
+    assert begun == over == 3 + 2 + 1
+    journal = (tmp_path / ".labctl" / "virtual" / "journal.jsonl").read_text().splitlines()
+    assert [json.loads(line)["tariff"]["unit_price"] for line in journal] == [46_800, 24_500]
 
 
 def test_outages_of_the_rig_and_suspensions_are_not_held_against_a_device(tmp_path: Path) -> None:
