@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from device_fault import DeviceFault
 from faults_keys import FAULTS
-from playing import play
+from playing import Change, play
 
 from labctl.events import CaseOutcome
 from labctl.hub.zcl import Dispatcher
@@ -15,10 +16,94 @@ from labctl.hub.zcl import Dispatcher
 CASES = ("K11", "K12", "K13", "K14", "K15", "K16", "K17", "K18")
 
 
-def test_a_good_device_says_what_is_wrong_with_its_hub(tmp_path: Path) -> None:
-    results = play(tmp_path, cases=CASES, devices=["virtual-cad"])
+def alone(name: str) -> Change:
+    """A rig with that device and no other: there is less to calculate."""
+
+    def change(rig: dict[str, Any]) -> None:
+        rig["devices"] = [entry for entry in rig["devices"] if entry["device"] == name]
+
+    return change
+
+
+def suites_of_devices(*suites: int) -> Change:
+    def change(inventory: dict[str, Any]) -> None:
+        for device in inventory["devices"].values():
+            device.setdefault("virtual", {})["suites"] = list(suites)
+
+    return change
+
+
+def hub_is(**settings: Any) -> Change:
+    def change(rig: dict[str, Any]) -> None:
+        alone("virtual-cad")(rig)
+        rig["hub"].update(settings)
+
+    return change
+
+
+def engine_of_the_stick(*suites: int) -> Change:
+    def change(inventory: dict[str, Any]) -> None:
+        inventory["radios"]["virtual-ezsp"]["key_establishment"] = list(suites)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("given", "without"),
+    [
+        pytest.param({"rig": "virtual-znp", "seed": 2}, "", id="znp"),
+        pytest.param(
+            {
+                "change_rig": hub_is(generation="smets1"),
+                "change_inventory": suites_of_devices(1),
+                "seed": 3,
+            },
+            "K15",
+            id="suite-1",
+        ),
+        pytest.param(
+            {
+                "change_rig": hub_is(suites=[1, 2]),
+                "change_inventory": suites_of_devices(1),
+                "seed": 4,
+            },
+            "K15",
+            id="suite-1-of-two-on-offer",
+        ),
+        pytest.param(
+            {
+                "change_rig": hub_is(key_engine="radio"),
+                "change_inventory": engine_of_the_stick(2),
+                "seed": 5,
+            },
+            "",
+            id="the-sticks-own-arithmetic",
+        ),
+        pytest.param({}, "", id="ezsp"),
+    ],
+)
+def test_a_good_device_says_what_is_wrong_with_its_hub(
+    given: dict[str, Any], without: str, tmp_path: Path
+) -> None:
+    given = {"change_rig": alone("virtual-cad"), **given}
+    results = play(tmp_path, cases=CASES, devices=["virtual-cad"], **given)
     for name in CASES:
         ended = results[name, "virtual-cad"]
+        expected = CaseOutcome.NOT_APPLICABLE if name == without else CaseOutcome.PASS
+        assert ended.outcome is expected, (name, ended.cause)
+        assert ended.cause or expected is CaseOutcome.PASS
+
+
+def test_a_display_below_1_ghz_says_it_too(tmp_path: Path) -> None:
+    results = play(
+        tmp_path,
+        rig="virtual-868",
+        change_rig=alone("sub-ghz-ihd"),
+        cases=CASES,
+        devices=["sub-ghz-ihd"],
+    )
+    for name in CASES:
+        ended = results[name, "sub-ghz-ihd"]
         assert ended.outcome is CaseOutcome.PASS, (name, ended.cause)
 
 
@@ -28,9 +113,8 @@ def test_each_fault_is_found_by_its_case(fault: DeviceFault, tmp_path: Path) -> 
         tmp_path,
         cases=(*fault.with_cases, fault.caught_by),
         devices=[fault.device],
-        rig=fault.rig,
-        device=fault.device,
-        behaviour=fault.behaviour,
+        **fault.given,
+        change_rig=alone(fault.device),
     )
     ended = results[fault.caught_by, fault.device]
     assert ended.outcome is CaseOutcome.FAIL, ended.cause
