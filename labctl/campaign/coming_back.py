@@ -23,7 +23,7 @@ _ACKNOWLEDGED_WITHIN_S = 8.0
 """An answer is tried three times, 1.6 s apart, before it counts as lost (R22 2.2.8.4.4)."""
 
 BACK: tuple[Measure, ...] = (
-    Measure("back_s", "s", most=BACK_WITHIN_S, good_to=300, why="SE 1.4a 5.4.1"),
+    Measure("back_s", "s", most=BACK_WITHIN_S, good_to=600, why="SE 1.4a 5.4.1"),
     Measure.exactly("second_pairings", 0, why="S3 paragraph 25"),
 )
 """What coming back is held against. The read that tells of it may itself be due late: the limits

@@ -254,6 +254,8 @@ class Behaviour(Strict):
     """The device shows on what it knows of the former tenant."""
     hides_firmware: bool = False
     """The device does not tell the version of its firmware."""
+    refuses_other_hub: bool = False
+    """The device takes no other hub for its own, though it knows the hash of the device's key."""
     ignores_ota_wait: bool = False
     """The device asks for the next block of its image at once, though it is told to wait."""
     prefers_wrong_band: bool = False

@@ -217,6 +217,7 @@ def behaviour(entry: BehaviourEntry) -> virtual.Behaviour:
         stays_when_removed=entry.stays_when_removed,
         keeps_tenant_data=entry.keeps_tenant_data,
         hides_firmware=entry.hides_firmware,
+        refuses_other_hub=entry.refuses_other_hub,
         ignores_ota_wait=entry.ignores_ota_wait,
         prefers_wrong_band=entry.prefers_wrong_band,
         gives_up_after_unsupported=entry.gives_up_after_unsupported,

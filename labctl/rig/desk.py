@@ -60,6 +60,10 @@ class PairingDesk:
         self._confirming: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def serves(self, hub: Hub) -> None:
+        """Another hub has taken over."""
+        self._hub = hub
+
     def open(self) -> None:
         """Begin to look for acts. Raises `ConfigurationError` when their file cannot be used.
 

@@ -43,7 +43,7 @@ from labctl.events import (
     Verdict,
 )
 from labctl.hub.hub import Hub
-from labctl.hub.settings import PairingRequest
+from labctl.hub.settings import HubSettings, PairingRequest
 from labctl.meters.entries import Entry
 from labctl.radio.coordinator import Coordinator
 from labctl.record.queries import last_rig_time_us, load_run
@@ -58,6 +58,7 @@ from labctl.rig.authority import FOREIGN_ISSUER, LabAuthority
 from labctl.rig.clock_watch import ClockWatch, ThisHost
 from labctl.rig.desk import PairingDesk
 from labctl.rig.hold import RigHold, hold_rig, rig_state
+from labctl.rig.hub_swap import RunningHub
 from labctl.rig.journal_file import NAME as JOURNAL
 from labctl.rig.journal_file import JournalFile
 from labctl.rig.key_store import KeyStore
@@ -110,6 +111,9 @@ class RigSession:
     enter: Callable[[Entry], None] = lambda entry: None
     """Does something to the meters, as `labctl meter set` would. Raises `JournalError` for an
     entry that is older than the last, `ConfigurationError`."""
+
+    running: RunningHub | None = None
+    """The hub as it can be put on another stick (`rig.hub_swap`)."""
 
     kind: str = "bench"
     """What its runs are: bench, campaign, survey, hub."""
@@ -417,27 +421,38 @@ async def _put_together(opening: _Opening, stack: AsyncExitStack) -> RigSession:
     settings = hub_settings(loaded)
     if opening.form_anew:
         settings = replace(settings, network=replace(settings.network, form_anew=True))
-    radio = coordinator(
-        loaded,
-        random_octets,
-        paths,
-        opening.hold.fence,
-        gave_up=partial(_break, opening.broken),
-        switch_of=partial(_switch_of, opening),
-    )
-    hub = Hub(
-        settings,
-        radio,
-        bus,
-        clock,
-        meters=meters(loaded, origin_s=origin_s, journal=journal.load(), seed=seed),
-        identities=partial(_hub_identities, loaded, authority),
-        random_octets=random_octets,
-        vault=KeyStore(key_store_of(loaded), opening.hold.check_rig),
-    )
+    vault = KeyStore(key_store_of(loaded), opening.hold.check_rig)
+    shown = meters(loaded, origin_s=origin_s, journal=journal.load(), seed=seed)
+
+    def make(
+        loaded: LoadedRig, paths: tuple[str, ...] | None, settings: HubSettings
+    ) -> tuple[Coordinator, Hub]:
+        radio = coordinator(
+            loaded,
+            random_octets,
+            paths,
+            opening.hold.fence,
+            gave_up=partial(_break, opening.broken),
+            switch_of=partial(_switch_of, opening),
+        )
+        return radio, Hub(
+            settings,
+            radio,
+            bus,
+            clock,
+            meters=shown,
+            identities=partial(_hub_identities, loaded, authority),
+            random_octets=random_octets,
+            vault=vault,
+        )
+
+    radio, hub = make(loaded, paths, settings)
     await hub.start()
-    stack.push_async_callback(_watched(journal, bus, clock, hub.publisher.meters_changed))
-    stack.push_async_callback(hub.stop)
+    running = RunningHub(hub, radio, partial(make, settings=hub_settings(loaded)), vault)
+    stack.push_async_callback(
+        _watched(journal, bus, clock, lambda: running.hub.publisher.meters_changed())
+    )
+    stack.push_async_callback(lambda: running.hub.stop())
     desk = PairingDesk(
         loaded,
         hub,
@@ -467,15 +482,16 @@ async def _put_together(opening: _Opening, stack: AsyncExitStack) -> RigSession:
         broken=opening.broken,
         desk=desk,
         look_at_meters=lambda: journal.exchange(clock.now_us()),
-        enter=partial(_enter, journal, clock, hub),
+        enter=partial(_enter, journal, clock, running),
+        running=running,
     )
 
 
-def _enter(journal: JournalFile, clock: Clock, hub: Hub, entry: Entry) -> None:
+def _enter(journal: JournalFile, clock: Clock, running: RunningHub, entry: Entry) -> None:
     journal.exchange(clock.now_us())
     journal.journal.append(entry)
     journal.exchange(clock.now_us())
-    hub.publisher.meters_changed()
+    running.hub.publisher.meters_changed()
 
 
 def _switch_of(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labctl.capture import FrameWriter
@@ -94,12 +94,15 @@ class VirtualBench:
         self.devices: dict[str, VirtualDevice] = {}
         for device in devices:
             self.put(device)
+        self._exchanges = 0
         self._capture: CaptureFiles | None = None
         self.capture_failure: str | None = None
         """Why the capture is cut short, once the bench has stopped."""
 
-    def _stick(self, stick: StickInTheRoom, number: int) -> SerialStick:
-        rng = self._random("stick" if number == 1 else f"stick {number}")
+    def _stick(
+        self, stick: StickInTheRoom, number: int, rng: random.Random | None = None
+    ) -> SerialStick:
+        rng = rng or self._random("stick" if number == 1 else f"stick {number}")
         if stick.protocol == "znp":
             return VirtualZnpNcp(
                 air=self._air,
@@ -159,6 +162,20 @@ class VirtualBench:
     async def plug(self, stick: int = 0) -> None:
         """Plug a stick in again, where it was."""
         await self._sticks[stick].plug()
+
+    async def exchange(self, stick: int, eui64: Eui64) -> str:
+        """Put another stick in the place of one; returns the path under which it is found.
+
+        It is of the same make, and has a memory of its own, which it has again the next time.
+        """
+        await self._sticks[stick].close()
+        stand = list(self._stand)
+        stand[stick] = replace(stand[stick], eui64=eui64, identities=None)
+        self._stand = tuple(stand)
+        self._exchanges += 1
+        rng = self._random(f"stick {stick + 1}, exchange {self._exchanges}")
+        self._sticks[stick] = other = self._stick(stand[stick], stick + 1, rng)
+        return f"socket://127.0.0.1:{await other.listen('127.0.0.1', 0)}"
 
     async def stop(self) -> None:
         """Switch everything off; flash memories are written."""

@@ -141,6 +141,7 @@ class Node:
         self.ack_wait_s = ACK_WAIT_S  # for an APS acknowledgement, before each repetition
         self.obeys_channel_changes = True  # end devices: go where the coordinator says it goes
         self.obeys_removal = True  # end devices: leave when told to
+        self.accepts_swap = True  # end devices: another trust centre that knows our key's hash
         self.takes_key_updates = True  # end devices: the next network key
         self.parent_heard: Level | None = None
         """End device: how the last frame of the parent arrived."""

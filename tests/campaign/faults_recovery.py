@@ -35,4 +35,10 @@ FAULTS = (
         caught_by="R35",
         behaviour={"ignores_channel_change": True},
     ),
+    DeviceFault(
+        name="refuses another hub",
+        says="it does not accept the hash of its key when the hub was swapped out",
+        caught_by="R33",
+        behaviour={"refuses_other_hub": True},
+    ),
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 from device_fault import DeviceFault
 from faults_recovery import FAULTS
-from playing import play
+from playing import play, rig_in
 
 from labctl.events import CaseEnded, CaseOutcome
 
@@ -50,3 +51,20 @@ def test_a_good_device_comes_back_after_a_power_cut(tmp_path: Path, rig: str) ->
         assert ended.outcome is CaseOutcome.PASS, ended.cause
         assert measured(ended)["second_pairings"] == 0
         assert 0 < (measured(ended)["back_s"] or 0) < 120
+
+
+@pytest.mark.parametrize("rig", ["virtual", "virtual-znp"])
+def test_good_devices_follow_a_swapped_hub_and_back(tmp_path: Path, rig: str) -> None:
+    loaded = rig_in(tmp_path, rig=rig)
+    results = play(tmp_path, cases=["R33", "R34"], devices=["virtual-cad"], loaded=loaded)
+    for ended in results.values():
+        assert ended.outcome is CaseOutcome.PASS, ended.cause
+    swapped = measured(results["R33", "virtual-cad"])
+    assert swapped["key_established"] == 1
+    assert swapped["second_pairings"] == 0
+    # A later run finds all as it was.
+    again = play(tmp_path, cases=["R31"], devices=["virtual-cad"], loaded=loaded)
+    with sqlite3.connect(tmp_path / "labctl.db") as db:
+        (last,) = db.execute("SELECT max(id) FROM runs").fetchone()
+        assert not db.execute("SELECT * FROM pairings WHERE run_id = ?", (last,)).fetchall()
+    assert {each.outcome for each in again.values()} == {CaseOutcome.PASS}

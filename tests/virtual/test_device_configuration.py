@@ -93,6 +93,7 @@ KNOBS: dict[str, Any] = {
     "stays_when_removed": True,
     "keeps_tenant_data": True,
     "hides_firmware": True,
+    "refuses_other_hub": True,
     "ignores_ota_wait": True,
     "prefers_wrong_band": True,
     "gives_up_after_unsupported": True,

@@ -72,6 +72,7 @@ class SmartEnergyApplication(ControllerApplication):
         self._fence = fence
         self._smart_energy_endpoints = tuple(endpoints)
         self._on_connection_lost = on_connection_lost
+        self._reconnecting = False
 
     async def connect(self) -> None:
         """As bellows connects, but over our `Connection`, and to versions that are known alone.
@@ -173,8 +174,19 @@ class SmartEnergyApplication(ControllerApplication):
             tx_power=_signed(parameters.radioTxPower),
         )
 
+    async def reconnect(self) -> None:
+        """Close the port and open it again, which is no loss. Raises as `connect`."""
+        self._reconnecting = True
+        try:
+            await self.disconnect()
+            await self.connect()
+        finally:
+            self._reconnecting = False
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The port closed, or the NCP reset or failed on its own."""
+        if self._reconnecting:
+            return  # what the NCP still said while its port closed had no port to be answered on
         self._on_connection_lost(why_lost(exc))
 
 

@@ -94,8 +94,7 @@ async def _must_be_ours(app: SmartEnergyApplication, radio: str) -> None:
 async def _leave(app: SmartEnergyApplication) -> None:
     """Forget the network that the NCP holds, and be as after plugging it in."""
     await app._ezsp.leaveNetwork()
-    await app.disconnect()
-    await app.connect()
+    await app.reconnect()
 
 
 async def _form(

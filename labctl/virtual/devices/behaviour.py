@@ -206,6 +206,8 @@ class Behaviour:
     """Keep what is known of the former tenant when told to clear it."""
     hides_firmware: bool = False
     """Have neither ApplicationVersion nor SWBuildID."""
+    refuses_other_hub: bool = False
+    """Take no network key of another trust centre, though it is under the hash of the link key."""
     ignores_ota_wait: bool = False
     """Ask for the next block at once though the server says to wait."""
     prefers_wrong_band: bool = False

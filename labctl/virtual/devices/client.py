@@ -133,6 +133,7 @@ class Client(NodeListener):
         )
         self.node.obeys_channel_changes = not body.behaviour.ignores_channel_change
         self.node.obeys_removal = not body.behaviour.stays_when_removed
+        self.node.accepts_swap = not body.behaviour.refuses_other_hub
         self.node.takes_key_updates = not body.behaviour.misses_network_key
         self._compose()
 

@@ -160,6 +160,8 @@ class Joining:
         if self._key.done():
             return
         trust_centre = from_air(command.source)
+        if self._trust_centre_before not in (None, trust_centre) and not node.accepts_swap:
+            return
         state.network_key = command.key
         state.network_key_sequence = command.sequence
         state.trust_centre = trust_centre
