@@ -10,8 +10,10 @@ from device_fault import DeviceFault
 from faults_keys import FAULTS
 from playing import Change, play
 
+from labctl.campaign.hands import Hands
 from labctl.events import CaseOutcome
 from labctl.hub.zcl import Dispatcher
+from labctl.virtual.devices.keys import KeyDriver
 
 CASES = ("K11", "K12", "K13", "K14", "K15", "K16", "K17", "K18")
 
@@ -118,6 +120,38 @@ def test_each_fault_is_found_by_its_case(fault: DeviceFault, tmp_path: Path) -> 
     )
     ended = results[fault.caught_by, fault.device]
     assert ended.outcome is CaseOutcome.FAIL, ended.cause
+
+
+def test_where_nobody_can_reset_the_device_the_hub_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Hands, "can_reset", False)
+    results = play(
+        tmp_path,
+        cases=["K11", "K13", "K17"],
+        devices=["virtual-cad"],
+        change_rig=alone("virtual-cad"),
+    )
+    assert {ended.outcome for ended in results.values()} == {CaseOutcome.PASS}
+    outcomes = {each.name: each.outcome for each in results["K13", "virtual-cad"].measurements}
+    assert outcomes["status_to_hub"] is CaseOutcome.PASS
+    assert outcomes["status_joining"] is CaseOutcome.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize("times", [1, 9])
+def test_a_device_that_is_busy_is_asked_again(
+    times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = iter(range(times))
+    monkeypatch.setattr(KeyDriver, "is_busy", property(lambda _: next(busy, None) is not None))
+    ended = play(tmp_path, cases=["K11"], devices=["virtual-cad"], change_rig=alone("virtual-cad"))[
+        "K11", "virtual-cad"
+    ]
+    if times == 1:
+        assert ended.outcome is CaseOutcome.PASS
+    else:
+        assert ended.outcome is CaseOutcome.NOT_APPLICABLE
+        assert "does not take part" in ended.cause
 
 
 def test_a_device_that_reads_too_early_is_told_apart_from_what_the_hub_answers(

@@ -7,6 +7,7 @@ that is left out where nobody can reset it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ _NO_SERVER = "the device answered command 0x00 with status"
 _TRIES = 4
 _EXCHANGE_S = 600.0
 """Longer than any exchange: two declared times of 254 s at most."""
+_BUSY_S = 60.0
+"""After NO_RESOURCES: more than stacks ask for (30 s)."""
 _READS_WITHIN_S = 35 * 60.0
 """The slowest steady read of a display is each half hour."""
 
@@ -141,7 +144,7 @@ async def hub_begins(device: Subject, what: Provocation) -> Reaction | None:
 
     Raises `Incomplete` when the wrong message did not reach it, `NotSeen` when it reads no more.
     """
-    cause = ""
+    cause, busy = "", 0
     hub = device.session.loaded.rig.hub
     suites = sorted(device.declared.settings.suites or hub.all_suites, reverse=True)
     for attempt in range(_TRIES):
@@ -167,6 +170,10 @@ async def hub_begins(device: Subject, what: Provocation) -> Reaction | None:
             continue
         assert isinstance(end, Note)
         reaction = _reaction(end)
+        if reaction.status is TerminateStatus.NO_RESOURCES:
+            cause, busy = reaction.text, busy + 1
+            await asyncio.sleep(_BUSY_S)
+            continue
         wrong_suite = reaction.status is TerminateStatus.UNSUPPORTED_SUITE
         if wrong_suite and what is not Provocation.UNKNOWN_SUITE and len(suites) > 1:
             del suites[0]
@@ -174,6 +181,8 @@ async def hub_begins(device: Subject, what: Provocation) -> Reaction | None:
             return reaction
         else:
             cause = lost
+    if busy == _TRIES:
+        return None
     raise Incomplete(f"key establishment did not get far enough to be spoiled: {cause}")
 
 
