@@ -25,6 +25,7 @@ from labctl.report.cases import (
 )
 from labctl.report.facts import Facts
 from labctl.report.gauges import Gauge, gauge
+from labctl.report.method import campaign_method
 from labctl.report.pages import Card, Reason, page_values, rendered
 
 #: Joins and causes of refusals that are listed with one attempt.
@@ -114,6 +115,7 @@ def html(
         page_values(data, facts, limits, links_of(data), _reasons(data, cases))
         | {
             "views": [],
+            "method": campaign_method(limits, simulated=data.run.simulated),
             "cards": _cards(data, cases),
             "campaign": data.campaign,
             "columns": columns,

@@ -104,6 +104,36 @@ def method(limits: Limits, *, simulated: bool) -> list[Paragraph]:
     return found
 
 
+_OF_BENCHES = frozenset({"Verdict.", "Reads.", "Gaps."})
+
+
+def campaign_method(limits: Limits, *, simulated: bool) -> list[Paragraph]:
+    """The same for a campaign, whose verdict is that of its cases."""
+    found = [
+        Paragraph(
+            "Verdict.",
+            "The last attempt at each case says what it came to; of those that count the worst"
+            " decides, in the order fail, infrastructure error, incomplete, marginal, pass. What a"
+            " case measures and where the limits are is said before it is played: beyond the"
+            " limits it fails, between them and the inner ones it is marginal. A case that failed"
+            " first and passed then is marginal. What was found while a radio was lost, and not on"
+            " purpose, is an infrastructure error and no device's. A case in quarantine that does"
+            " not pass does not count.",
+        ),
+        Paragraph(
+            "Evidence.",
+            "Joins, reads, refusals and outages stand with every attempt in whose time they fell,"
+            " and need not have to do with it. Cases that look at a time of watching share it."
+            " Captures have what was on the air from ten seconds before an attempt that did not"
+            " pass, as a sniffer beside the hub would hear it; of a long one the last part. Frames"
+            " are numbered as Wireshark does.",
+        ),
+    ]
+    common = method(limits, simulated=simulated)
+    first = [p for p in common if p.title == "Simulated."]
+    return [*first, *found, *(p for p in common if p not in first and p.title not in _OF_BENCHES)]
+
+
 def certainty_text(verdict: str, certainty: str | None) -> str:
     """The certainty of a verdict as it stands beside it; an incomplete run claims nothing."""
     if verdict == "incomplete":

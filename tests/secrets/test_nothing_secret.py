@@ -10,6 +10,7 @@ import logging
 import os
 import sqlite3
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -120,11 +121,15 @@ class Lab:
         return any(fnmatch(shown, pattern) for pattern in patterns)
 
     def files(self) -> list[tuple[Path, bytes]]:
-        return [
-            (path, path.read_bytes())
-            for path in sorted(self.folder.rglob("*"))
-            if path.is_file() and not path.is_symlink()
-        ]
+        """All files, and what is packed into them."""
+        found = []
+        for path in sorted(self.folder.rglob("*")):
+            if path.is_file() and not path.is_symlink():
+                found.append((path, path.read_bytes()))
+                if path.suffix == ".zip":
+                    with zipfile.ZipFile(path) as archive:
+                        found += [(path / name, archive.read(name)) for name in archive.namelist()]
+        return found
 
 
 @contextlib.contextmanager
@@ -201,6 +206,8 @@ def a_bad_day(lab: Lab) -> None:
     lab.call("meter", "keypad", name, later.name, "--pin", PIN, "--code", typed, "-vvv")
     assert lab.call("pair", name, "--eui64", "00:0d:6f:00:00:00:99:99", "--code", MISTYPED) == 2
     in_one_session(lab)
+    only = ("--device", "virtual-ihd", "--device", "virtual-cad")
+    assert lab.call("campaign", "run", name, "J01", "J02", *only, "-vvv") == 1
     assert lab.call("hub", "export", name, "hub.json") == 0
     assert lab.call("hub", "log", name, "--json", "-vv") == 0
     assert lab.call("unpair", name, "virtual-ihd", "--yes", "-vvv", "--reason", "moved out") == 0
@@ -266,6 +273,9 @@ def test_the_day_was_a_bad_one(lab: Lab) -> None:
         assert f"DEBUG {logger}" in log, logger
     assert "<hidden>" in log
     assert list((lab.folder / "reports").iterdir())
+    packed = [path.as_posix() for path, _ in lab.files() if ".evidence.zip/" in path.as_posix()]
+    for end in (".db", ".log", ".html", "MANIFEST", "configuration.json", "J01-virtual-cad-1.pcap"):
+        assert any(path.endswith(end) for path in packed), end
 
 
 def test_no_secret_is_anywhere_but_where_it_belongs(lab: Lab) -> None:
