@@ -24,7 +24,7 @@ from labctl.hub.probing import Probed
 from labctl.record.sensitivity import sensitivity
 from labctl.rig.patience import despite_losses
 from labctl.rig.session import RigSession
-from labctl.survey.airtime import Airtime
+from labctl.survey.airtime import MOST_WAIT_S, Airtime
 from labctl.survey.links import LinkProbes
 from labctl.survey.own_reads import OwnReads
 from labctl.survey.settings import SurveySettings
@@ -43,6 +43,7 @@ class Measuring:
         *,
         survey: int,
         waypoint: int,
+        airtime: Airtime,
         earlier: Iterable[ProbeTaken] = (),
     ) -> None:
         self._session = session
@@ -51,7 +52,7 @@ class Measuring:
         self._view = view
         self._survey = survey
         self._waypoint = waypoint
-        self._airtime = Airtime(session.hub, session.clock, settings.airtime_share)
+        self._airtime = airtime
         self._own = {device.eui64: OwnReads(device) for device in self._devices}
         self._links: dict[tuple[str, Band], LinkProbes] = {}
         self._earlier = tuple(earlier)
@@ -145,8 +146,10 @@ class Measuring:
             found.append(probed)
 
         at_us = session.clock.now_us()
+        spent_before = self._airtime.used_us(self._logged(device))
         assert session.radio is not None
         await despite_losses(once, session.radio, session.broken)
+        self._airtime.spent(self._logged(device), spent_before)
         probed = found[-1]
         if probed.sent:
             self._record(device, probed, at_us)
@@ -223,13 +226,20 @@ class Measuring:
 
     async def _wait_for_airtime(self, device: DeviceUnderTest, stop: asyncio.Event) -> bool:
         """Wait until a probe may go out; whether `stop` was set meanwhile."""
-        told = False
+        told, waited_s = False, 0.0
         while wait_s := self._airtime.wait_s(self._logged(device)):
             why = "868 MHz is at its limit of airtime"
             self._view.waiting(wait_s, why)
             if not told:
                 told = True
                 self._remark(f"{why}: waited, {wait_s:.0f} s at least")
+            waited_s += wait_s
+            if waited_s > MOST_WAIT_S:
+                raise RigError(
+                    "868 MHz has no airtime left for a survey: other traffic needs it all",
+                    where=device.name,
+                    mend="switch other devices off, or let them read less often",
+                )
             if await _set_within(stop, wait_s):
                 return True
         return False

@@ -60,8 +60,8 @@ class OwnReads:
         """A waypoint begins: what was due before says nothing of it."""
         self._seen.clear()
         for schedule in self._schedules.values():
-            if schedule.due_us is not None:
-                schedule.due_us = max(schedule.due_us, now_us)
+            if schedule.due_us is not None and schedule.due_us < now_us:
+                schedule.due_us = now_us + schedule.period_us  # its rhythm is not known any more
 
     def since(self, now_us: int) -> Iterator[OwnRead]:
         """What came since the last look, and what is overdue by more than its tolerance."""

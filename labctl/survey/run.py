@@ -287,7 +287,7 @@ def _devices(loaded: LoadedRig, options: SurveyOptions) -> tuple[DeviceUnderTest
                 f"{word} is not a device of rig {loaded.name}",
                 mend=did_you_mean(word, [d.name for d in loaded.devices]),
             )
-    return tuple(dict.fromkeys(by_word[word] for word in words))
+    return tuple({by_word[word].name: by_word[word] for word in words}.values())
 
 
 async def _get_ready(session: RigSession, devices: tuple[DeviceUnderTest, ...]) -> None:
@@ -316,6 +316,10 @@ async def _get_ready(session: RigSession, devices: tuple[DeviceUnderTest, ...]) 
             while any(not _is_there(session, d) for d in devices):
                 something.clear()
                 await something.wait()
+        for device in devices:
+            # On trial: what it can tell of its levels is found out before the first waypoint.
+            trial = partial(_probe_once, session, device)
+            await despite_losses(trial, session.radio, session.broken)
     except TimeoutError:
         silent = [d.name for d in devices if not _is_there(session, d)]
         raise RigError(
@@ -325,6 +329,10 @@ async def _get_ready(session: RigSession, devices: tuple[DeviceUnderTest, ...]) 
         ) from None
     finally:
         unsubscribe()
+
+
+async def _probe_once(session: RigSession, device: DeviceUnderTest) -> None:
+    await session.hub.probe(device.eui64)
 
 
 def _is_there(session: RigSession, device: DeviceUnderTest) -> bool:

@@ -29,6 +29,8 @@ from labctl.events import (
 from labctl.record.survey import load_survey, probes, survey_begun_in
 from labctl.record.survey_rows import ProbeRow, SurveyData, WaypointRow
 from labctl.rig.session import RigSession
+from labctl.smart_energy.eui64 import Eui64
+from labctl.survey.airtime import Airtime
 from labctl.survey.commands import Place
 from labctl.survey.measuring import Measuring
 from labctl.survey.places import Positions
@@ -53,6 +55,9 @@ class Walk:
         self.number = number
         self._view = view
         self._positions = Positions(session.loaded)
+        self._airtime = Airtime(
+            session.hub, session.clock, settings.airtime_share, self._sent_before()
+        )
         for waypoint in self.data().waypoints:
             self._positions.stood(_place(waypoint))
 
@@ -86,6 +91,14 @@ class Walk:
         session.recorder.flush()
         number = survey_begun_in(session.recorder.connection, session.run_id)
         return cls(session, settings, devices, view, number)
+
+    def _sent_before(self) -> list[tuple[Eui64, int]]:
+        """When which device was probed on 868 MHz until now."""
+        return [
+            (Eui64(each.eui64), each.at_us)
+            for each in probes(self.session.recorder.connection, self.number)
+            if each.kind == ProbeKind.READ.value and each.band == Band.MHZ_868.value
+        ]
 
     # -- what is known ----------------------------------------------------------------------------
 
@@ -158,6 +171,7 @@ class Walk:
             self._view,
             survey=self.number,
             waypoint=number,
+            airtime=self._airtime,
             earlier=earlier,
         )
         self._view.began(number, place, resumed=bool(earlier))
@@ -186,6 +200,7 @@ class Walk:
         if not counting:
             raise UsageError("there is nothing to undo")
         self._count(counting[-1].number, counts=False)
+        self._view.said(f"waypoint {counting[-1].number}, {counting[-1].room}: does not count")
         return counting[-1]
 
     def redo(self) -> WaypointRow:
@@ -196,6 +211,7 @@ class Walk:
         # Of several that were undone one after another, the last one stands first in the walk.
         again = max(undone, key=lambda each: (each.undone_us or 0, -each.number))
         self._count(again.number, counts=True)
+        self._view.said(f"waypoint {again.number}, {again.room}: counts again")
         return again
 
     def _count(self, waypoint: int, *, counts: bool) -> None:
