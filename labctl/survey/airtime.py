@@ -93,9 +93,9 @@ class Airtime:
         total = copy.deepcopy(total)
         own = copy.deepcopy(self._own.get(party, AirtimeWindow()))
         before = copy.deepcopy(self._before.get(party, AirtimeWindow()))
-        others_us = total.used_us(now_s) - own.used_us(now_s)
         # Of less than ten minutes nothing is concluded: the pairing is in them.
-        others_us *= WINDOW_S / min(WINDOW_S, max(_LEAST_S, now_s - self._since_s))
+        counted_s = min(WINDOW_S, max(_LEAST_S, now_s - self._since_s))
+        others_us = (total.used_us(now_s) - own.used_us(now_s)) * WINDOW_S / counted_s
         wait_s = 0.0
         while wait_s < _AHEAD_S:
             at_s = now_s + wait_s
