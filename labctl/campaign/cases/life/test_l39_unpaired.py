@@ -10,10 +10,11 @@ where that takes no person.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from labctl.campaign.case import READERS, Measure, case
 from labctl.campaign.coming_back import steady
-from labctl.campaign.findings import NotApplicable
+from labctl.campaign.findings import NotApplicable, NotSeen
 from labctl.campaign.measurements import Measurements
 from labctl.campaign.subject import Subject
 from labctl.clock import MICROSECONDS
@@ -101,4 +102,5 @@ async def _paired_again(device: Subject) -> None:
         await device.forget()
     except NotApplicable:
         await device.hands.cycle()  # it has left the network, and looks for one when it starts
-    await device.pair()
+    with contextlib.suppress(NotSeen):  # the next case says so: it begins with a paired device
+        await device.pair()

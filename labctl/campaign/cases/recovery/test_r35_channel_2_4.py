@@ -26,6 +26,7 @@ _CHANNELS = tuple(Channel(0, number) for number in (15, 20, 24, 25, 11, 14, 19))
     measures=FOLLOWED,
     kinds=READERS,
     band=Band.GHZ_2_4,
+    within_s=12 * 3600.0,
 )
 async def test_channel_2_4(rig: Stage, device: Subject, measure: Measurements) -> None:
     await there_and_back(rig, device, measure, Band.GHZ_2_4, _CHANNELS)
