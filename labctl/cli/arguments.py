@@ -77,6 +77,16 @@ def database_option(function: Any) -> Any:
     )(function)
 
 
+def html_option(function: Any) -> Any:
+    """`--html FILE`."""
+    return click.option(
+        "--html",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Write a page for the browser: one file, which needs no network.",
+    )(function)
+
+
 def wait_option(function: Any) -> Any:
     """`--wait DURATION`: `wait`, a timedelta, or None."""
     return click.option(

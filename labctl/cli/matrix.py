@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labctl.cli.arguments import RIG, database_option
+from labctl.cli.arguments import RIG, database_option, html_option
 from labctl.cli.inventory import columns
 from labctl.cli.output import Output, examples, output_options
 from labctl.config.paths import SUFFIXES, locate_database
@@ -27,14 +27,18 @@ _SHA_DIGITS = 12
     epilog=examples(
         "labctl matrix",
         "labctl matrix --csv > matrix.csv",
+        "labctl matrix --html matrix.html",
         "labctl matrix --rig bench-ezsp --json",
     )
 )
 @click.option("--rig", metavar="RIG", type=RIG, help="Only campaigns of that rig.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV; new columns come last.")
+@html_option
 @database_option
 @output_options("labctl.matrix/1")
-def matrix(output: Output, rig: str | None, as_csv: bool, database: Path | None) -> None:
+def matrix(
+    output: Output, rig: str | None, as_csv: bool, html: Path | None, database: Path | None
+) -> None:
     """Show which device and firmware works with which hub generation, meters and band.
 
     Each row is of the newest campaign that said anything of it, with its date, verdict, and the
@@ -43,6 +47,8 @@ def matrix(output: Output, rig: str | None, as_csv: bool, database: Path | None)
     from labctl.record.database import open_for_reading, translated
     from labctl.record.matrix import matrix as rows_of
 
+    if as_csv and html is not None:
+        raise UsageError("--csv and --html are two forms of the same: choose one")
     if as_csv and output.json:
         raise UsageError("--csv and --json are two forms of the same: choose one")
     path = locate_database(database).path
@@ -53,7 +59,15 @@ def matrix(output: Output, rig: str | None, as_csv: bool, database: Path | None)
             rows = rows_of(connection, rig=name)
     finally:
         connection.close()
-    output.emit([asdict(row) for row in rows], text=lambda: _csv(rows) if as_csv else _text(rows))
+    if html is not None:
+        from labctl.report.matrix import html as page_of
+        from labctl.report.write import write_page
+
+        write_page(html, page_of(rows, name))
+    output.emit(
+        [asdict(row) for row in rows],
+        text=lambda: str(html) if html is not None else _csv(rows) if as_csv else _text(rows),
+    )
 
 
 def _csv(rows: list[MatrixRow]) -> str:

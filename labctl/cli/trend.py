@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labctl.cli.arguments import RIG, database_option
+from labctl.cli.arguments import RIG, database_option, html_option
 from labctl.cli.inventory import columns
 from labctl.cli.output import Output, examples, output_options
 from labctl.config.paths import SUFFIXES, locate_database
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.command(
     epilog=examples(
         "labctl trend bench-ezsp",
+        "labctl trend bench-ezsp --html nights.html",
         "labctl trend bench-ezsp --reference cad-1 --all --json",
     )
 )
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     metavar="DEVICE",
     help="The device that stays the same. Default: what the newest campaign had.",
 )
+@html_option
 @database_option
 @output_options("labctl.trend/1")
 def trend(
@@ -40,6 +42,7 @@ def trend(
     rig: str,
     every: bool,
     reference: str | None,
+    html: Path | None,
     database: Path | None,
 ) -> None:
     """Compare a rig's nights: what drifts, what is flaky, and whose doing it is.
@@ -61,7 +64,15 @@ def trend(
             found = judged(connection, find_run(connection, name).rig, reference)
     finally:
         connection.close()
-    output.emit(_as_json(found), text=lambda: _as_text(found, every=every))
+    if html is not None:
+        from labctl.report.nights import html as page_of
+        from labctl.report.write import write_page
+
+        write_page(html, page_of(found))
+    output.emit(
+        _as_json(found),
+        text=lambda: _as_text(found, every=every) if html is None else str(html),
+    )
 
 
 def _as_json(found: Trend) -> dict[str, Any]:

@@ -116,7 +116,12 @@ def render(
     return Rendered(data, f"{slug(data.run.rig)}-run-{data.run.id}", texts)
 
 
-def _replace(target: Path, text: str) -> None:
+def write_page(target: Path, text: str) -> None:
+    """Write a page where somebody asked for it. Raises `UsageError` when that cannot be done."""
+    _replace(target, text, mend="Give another path.")
+
+
+def _replace(target: Path, text: str, mend: str = "Give another folder with --out.") -> None:
     """Write a file whole or not at all: somebody may have the old one open."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -125,5 +130,5 @@ def _replace(target: Path, text: str) -> None:
         raise UsageError(
             f"the report cannot be written: {error.strerror or error}",
             where=str(target),
-            mend="Give another folder with --out.",
+            mend=mend,
         ) from error
