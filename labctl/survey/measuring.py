@@ -136,8 +136,11 @@ class Measuring:
     async def _probe(self, device: DeviceUnderTest) -> None:
         session = self._session
         found: list[Probed] = []
+        tries = 0
 
         async def once() -> None:
+            nonlocal tries
+            tries += 1
             lost_before = dict(session.hub.lost)
             probed = await session.hub.probe(device.eui64, answer_s=self._settings.answer_s)
             lost = session.hub.lost
@@ -149,6 +152,9 @@ class Measuring:
         spent_before = self._airtime.used_us(self._logged(device))
         assert session.radio is not None
         await despite_losses(once, session.radio, session.broken)
+        if tries > 1:  # the radio was away: what devices sent meanwhile was not lost on the way
+            for own in self._own.values():
+                own.begin(session.clock.now_us())
         self._airtime.spent(self._logged(device), spent_before)
         probed = found[-1]
         if probed.sent:

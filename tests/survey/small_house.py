@@ -13,6 +13,7 @@ from labctl.config.resolved import LoadedRig
 from labctl.errors import UsageError
 from labctl.survey.commands import Command, Pause
 from labctl.survey.run import SurveyOptions, SurveyResult, run_survey, to_resume
+from labctl.survey.view import View
 from labctl.survey.walk import Walk
 
 HALL, KITCHEN, PARLOUR = "hall", "kitchen", "parlour"
@@ -43,8 +44,10 @@ class Leading:
     def __init__(self, *commands: Command | Callable[[Walk], Command]) -> None:
         self._commands = list(commands)
         self.refusals: list[str] = []
+        self.interrupted: list[bool] = []
 
-    async def next(self, walk: Walk, **_: Any) -> Command:
+    async def next(self, walk: Walk, *, interrupted: bool, **_: Any) -> Command:
+        self.interrupted.append(interrupted)
         if not self._commands:
             return Pause()
         command = self._commands.pop(0)
@@ -55,8 +58,16 @@ class Leading:
 
 
 def walked(
-    loaded: LoadedRig, folder: Path, leader: Leading, *, resume: bool = False, **options: Any
+    loaded: LoadedRig,
+    folder: Path,
+    leader: Leading,
+    *,
+    resume: bool = False,
+    view: View | None = None,
+    **options: Any,
 ) -> SurveyResult:
     database = folder / "labctl.db"
     survey = to_resume(database, loaded.name, None) if resume else None
-    return run_survey(loaded, SurveyOptions(database=database, resume=survey, **options), leader)
+    return run_survey(
+        loaded, SurveyOptions(database=database, resume=survey, **options), leader, view
+    )
