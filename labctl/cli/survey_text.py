@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -94,7 +95,8 @@ def _waypoint(data: SurveyData, waypoint: WaypointRow) -> Iterator[str]:
     for link in waypoint.links:
         head = f"     {data.device(link.device_id).label} {link.band.value} {link.verdict}"
         margin = "" if link.p10_margin_db is None else f", margin {link.p10_margin_db:+.0f} dB"
-        lower = f", with 6 dB less: {link.passes_lower}"
+        less = json.loads(data.survey.rules)["rules"]["lower_db"]
+        lower = f", with {less:g} dB less: {link.passes_lower}"
         tilt = f", {abs(link.asymmetry_db or 0)} dB apart" if link.asymmetry_found else ""
         yield head + margin + lower + tilt
         for word, side in (("from hub", link.down), ("to hub", link.up)):

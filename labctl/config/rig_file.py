@@ -39,6 +39,7 @@ from labctl.config.meters_file import GasMeter as GasMeter
 from labctl.config.meters_file import Meter as Meter
 from labctl.config.meters_file import Profile as Profile
 from labctl.config.problems import quote
+from labctl.config.survey_file import Survey
 from labctl.config.tariff_file import Tariff as Tariff
 from labctl.config.tariff_file import Tier as Tier
 from labctl.config.times import Duration, Within
@@ -418,5 +419,7 @@ class Rig(Strict):
     """Settings for `labctl capture`."""
     campaign: Annotated[Campaign, BeforeValidator(section)] = Field(default_factory=Campaign)
     """Settings for `labctl campaign`."""
+    survey: Annotated[Survey, BeforeValidator(section)] = Field(default_factory=Survey)
+    """Settings for `labctl survey`."""
     virtual: Annotated[VirtualBench | None, BeforeValidator(section)] = None
     """How the virtual rig runs; required when the hub's radio is virtual."""

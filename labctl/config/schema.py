@@ -111,6 +111,7 @@ _TITLES = {
     "Disputed": "`devices[].settings`",
     "Bench": "`bench`",
     "Campaign": "`campaign`",
+    "Survey": "`survey`",
     "Limit": "`campaign.limits.CASE.MEASUREMENT`",
     "Quarantine": "`campaign.quarantine`, each",
     "Capture": "`capture`",

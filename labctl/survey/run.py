@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,8 @@ _HEARD_WITHIN_S = 180.0
 class SurveyOptions:
     """How a survey is made. `resume` is a survey of the record that is not ended.
 
-    `devices` are names or addresses; none: all of the rig that are awake. `plan` is the path of a
-    drawing of the floor, `plan_mm_per_pixel` its scale.
+    `settings` None are those of the rig file. `devices` are names or addresses; none: all of the
+    rig that are awake. `plan` is the path of a drawing of the floor, `plan_mm_per_pixel` its scale.
     """
 
     database: Path
@@ -50,7 +50,7 @@ class SurveyOptions:
     plan: str | None = None
     plan_mm_per_pixel: float | None = None
     resume: SurveyRow | None = None
-    settings: SurveySettings = field(default_factory=SurveySettings)
+    settings: SurveySettings | None = None
     seed: int | None = None
     fresh: bool = False
     capture: Path | None = None
@@ -228,7 +228,7 @@ def _walk(
         return Walk(session, settings, devices, view, options.resume.id)
     walk = Walk.begin(
         session,
-        options.settings,
+        options.settings or SurveySettings.of_the_rig(session.loaded.rig.survey),
         devices,
         view,
         site=options.site or session.loaded.name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 
+from labctl.config.survey_file import Survey
 from labctl.statistics.rules import PlanKind, Rules
 
 
@@ -23,6 +24,24 @@ class SurveySettings:
     def __post_init__(self) -> None:
         if self.every_s <= 0 or self.answer_s <= 0 or not 0 < self.airtime_share <= 1:
             raise ValueError("times are longer than nothing, and a share is from 0 to 1")
+
+    @classmethod
+    def of_the_rig(cls, survey: Survey) -> SurveySettings:
+        """As the rig file says."""
+        return cls(
+            rules=Rules(
+                plan=PlanKind(survey.plan),
+                loss_limit=survey.loss_limit,
+                confidence=survey.confidence,
+                least_probes=survey.least_probes,
+                most_probes=survey.most_probes,
+                pass_margin_db=survey.pass_margin_db,
+                fail_margin_db=survey.fail_margin_db,
+                lower_db=survey.lower_db,
+            ),
+            every_s=survey.every.total_seconds(),
+            airtime_share=survey.airtime_share,
+        )
 
     def as_json(self) -> str:
         """All of it, for the record."""

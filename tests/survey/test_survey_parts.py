@@ -8,10 +8,12 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from labctl.config.resolved import DeviceUnderTest
+from labctl.config.survey_file import Survey
 from labctl.errors import UsageError
 from labctl.events import (
     Band,
@@ -71,8 +73,8 @@ def test_what_is_mistyped_is_told_how_to_mend(line: str, mend: str) -> None:
 
 
 def test_settings_are_kept_as_they_were() -> None:
-    settings = SurveySettings(rules=Rules(plan=PlanKind.FIXED, lower_db=3.0), every_s=0.5)
-    assert SurveySettings.from_json(settings.as_json()) == settings
+    kept = SurveySettings(rules=Rules(plan=PlanKind.FIXED, lower_db=3.0), every_s=0.5)
+    assert SurveySettings.from_json(kept.as_json()) == kept
 
 
 # -- both sides of a link -------------------------------------------------------------------------
@@ -240,3 +242,41 @@ def test_a_schedule_that_never_began_and_one_that_is_slow_are_not_expected() -> 
     heard(slow, 0)
     assert seen(silent, 1000) == []
     assert seen(slow, 1000) == []
+
+
+# -- rules ----------------------------------------------------------------------------------------
+
+
+def test_the_defaults_of_the_rig_file_are_those_of_the_statistics() -> None:
+    assert SurveySettings.of_the_rig(Survey()) == SurveySettings()
+
+
+@given(
+    st.builds(
+        dict,
+        loss_limit=st.floats(0.02, 0.5),
+        confidence=st.floats(0.8, 0.99),
+        plan=st.sampled_from(["sequential", "fixed"]),
+        least_probes=st.integers(5, 60),
+        most_probes=st.integers(60, 2000),
+        pass_margin_db=st.floats(10, 60),
+        fail_margin_db=st.floats(0, 10),
+    )
+)
+@settings(max_examples=25)
+def test_whatever_the_rig_file_may_say_is_a_rule_that_can_be_kept(said: dict[str, Any]) -> None:
+    made = SurveySettings.of_the_rig(Survey(**said))
+    assert SurveySettings.from_json(made.as_json()) == made
+    link = LinkProbes(EUI64, Band.GHZ_2_4, hub_dbm=-100, device_dbm=-100, rules=made.rules)
+    for each in exchanges(3, -20):
+        link.add(each)
+    assert not link.settled
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"pass_margin_db": 5.0, "fail_margin_db": 6.0}, {"least_probes": 50, "most_probes": 20}],
+)
+def test_rules_that_contradict_each_other_are_refused(said: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Survey(**said)
