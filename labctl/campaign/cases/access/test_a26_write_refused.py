@@ -27,6 +27,7 @@ _WRITES = (
     (PRICE, 0x0000, 0x41, b"\x04Free"),  # Tier1PriceLabel, octet string
 )
 """Cluster, attribute, type and octets."""
+_OF_METERS = range(0x0700, 0x0710)
 _UNSUPPORTED = 0x86
 
 
@@ -73,5 +74,6 @@ async def test_write_refused(device: Subject, hub: Hub, measure: Measurements) -
     attempts = [
         each for each in refusals(device)
         if str(each["cause"]).startswith("write of attribute")
+        and each.get("cluster_id") in _OF_METERS
     ]  # fmt: skip
     measure.take("attempts", len(attempts), "; ".join({str(each["cause"]) for each in attempts}))

@@ -29,7 +29,8 @@ from labctl.events import DeviceKind, Note, ReadServed
 from labctl.hub.hub import Hub
 from labctl.hub.odd_frames import ODD_FRAMES
 
-_PERIODS = 12
+_PERIODS, _LONG_PERIODS = 12, 3
+"""How many are watched, and of those that are longer than a minute."""
 _STARTS_WITHIN_S = 15 * 60.0
 _BROKEN = (
     b"",
@@ -86,13 +87,14 @@ async def _told(
             await hub.odd_frames.send(device.eui64, frame)
         await asyncio.sleep(1.0)
     quiet_us = clock.now_us()
-    await asyncio.sleep(_PERIODS * period_s)
+    periods = _PERIODS if period_s <= 60 else _LONG_PERIODS
+    await asyncio.sleep(periods * period_s)
     reads = [
         read
         for read in watch.of(device.eui64, ReadServed, since_us=quiet_us)
         if read.initiator == "device" and read.schedule == schedule.name
     ]
-    measure.take("reads_of_due", 100 * len(reads) / _PERIODS, f"{len(reads)} of {_PERIODS} reads")
+    measure.take("reads_of_due", 100 * len(reads) / periods, f"{len(reads)} of {periods} reads")
     measure.take("joins", sum(join.at_us >= sent_us for join in device.joins))
     silent = others - _reading(device, watch, sent_us) - silent_ones(device, began_us)
     measure.take("others_silent", len(silent), ", ".join(sorted(silent)))
