@@ -25,7 +25,7 @@ class Survey(Strict):
     confidence: Annotated[float, Real(0.8, 0.99)] = 0.95
     """With which a margin or a delivery counts as shown."""
     lower_db: _Db = 6.0
-    """Would it pass with so much less power?"""
+    """Said besides: whether it would pass with so much less power."""
     plan: Literal["sequential", "fixed"] = "sequential"
     """Whether probing ends as soon as all is certain, or after a fixed number."""
     least_probes: Annotated[int, Whole(5, 60)] = 10
