@@ -39,7 +39,7 @@ _LOGGER = logging.getLogger(__name__)
 
 ASK_EVERY_S: Final = 10.0
 """How often the radio is asked whether it is there."""
-PATIENCE_S: Final = 7.0
+PATIENCE_S: Final = 6.0
 """How long each of the two answers may take whose lack means that it is hung. One that was lost to
 garbage on the line is missed so soon after it that the radio is back within 10 s."""
 FIRST_PAUSE_S: Final = 1.0

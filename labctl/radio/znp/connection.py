@@ -28,9 +28,10 @@ from labctl.radio.znp.line import resynchronise
 
 _LOGGER = logging.getLogger(__name__)
 
-ANSWER_S = 12.0
+ANSWER_S = 11.0
 """How long the stick may take for an answer; writing to flash is the longest. No other question is
-asked meanwhile: less than the time in which a radio is given up as hung (`lasting.PATIENCE_S`)."""
+asked meanwhile: less than the time in which a radio is given up as hung (twice
+`lasting.PATIENCE_S`)."""
 
 FIRST_ANSWER_S = 4.0
 """How long it may take for its first answers, which nothing is to be written for."""
