@@ -694,7 +694,7 @@ class Hub(CoordinatorListener):
         if packet.profile_id == _ZDO_PROFILE:
             answers = self._zdo(device, packet)
         elif (frame := _key_establishment_frame(packet)) is not None:
-            await self._key_establishments.received(device, packet, frame)
+            await self._key_establishments.received(device, packet, frame, received_us)
             return
         else:
             answers = self._dispatcher.handle(device, packet, received_us)

@@ -189,7 +189,9 @@ class KeyEstablishments:
 
     # -- what arrives -----------------------------------------------------------------------------
 
-    async def received(self, device: Device, packet: Incoming, frame: Frame) -> None:
+    async def received(
+        self, device: Device, packet: Incoming, frame: Frame, received_us: int
+    ) -> None:
         """A command of the cluster arrived, in a unicast."""
         if frame.command_id not in _COMMANDS:
             self._refuse(device, packet, frame, "unknown key establishment command", _UNSUPPORTED)
@@ -230,19 +232,26 @@ class KeyEstablishments:
         session.turn += 1
         if not session.machine.is_over:
             session.prevent()
-        await self._step(device, session, packet, frame)
+        await self._step(device, session, packet, frame, received_us)
 
-    async def _step(self, device: Device, session: Session, packet: Incoming, frame: Frame) -> None:
+    async def _step(
+        self,
+        device: Device,
+        session: Session,
+        packet: Incoming,
+        frame: Frame,
+        received_us: int,
+    ) -> None:
         machine = session.machine
-        received_us = self._reporter.now_us()
         try:
             await session.arithmetic.prepare(machine, frame.command_id, frame.payload)
         except RigError as error:
             cause = f"the radio did not do its part: {error.what}"
             await self._carry_out(device, session, machine.abort(cause))
             return
-        slow_s = session.provoked.takes_s(frame.command_id) if session.provoked else 0.0
-        if not slow_s or machine.is_over:
+        provoked = session.provoked
+        slow_s = provoked.takes_s(frame.command_id) if provoked else 0.0
+        if provoked is None or not slow_s or machine.is_over:
             await self._proceed(device, session, packet, frame)
             return
 
@@ -250,6 +259,8 @@ class KeyEstablishments:
             session.slow_with = None
             if self._sessions.get(device) is session and not machine.is_over:
                 await self._proceed(device, session, packet, frame)
+                took_us = self._reporter.now_us() - received_us
+                provoked.took_s = max(provoked.took_s, took_us / MICROSECONDS)
 
         session.slow_with = _said(frame)
         slow_s -= (self._reporter.now_us() - received_us) / MICROSECONDS

@@ -66,12 +66,17 @@ class Provocation(enum.StrEnum):
 
 @dataclass(slots=True)
 class Provoked:
-    """One attempt that the hub spoils. `spoiled` once the wrong message was sent."""
+    """One attempt that the hub spoils. `spoiled` once the wrong message was sent.
+
+    `took_s` is the longest time that a slow hub took, from the arrival of a message to the delivery
+    of its answer: other things may have kept it too.
+    """
 
     what: Provocation
     device: Eui64
     role: Role
     spoiled: bool = False
+    took_s: float = 0.0
 
     def outgoing(self, action: Send) -> Send:
         """What goes out in place of a message of ours."""
@@ -175,7 +180,7 @@ class Provocations:
 
         The note has `what`, `begun_by`, `suite`, `key_taken`, `status` (that of the device's
         Terminate, None without one), `undelivered` (why the wrong message did not arrive, if it did
-        not) and `cause`.
+        not), `too_slow` (a slow hub took longer than the device had to wait) and `cause`.
         """
         if not provoked.spoiled:
             return
@@ -190,6 +195,7 @@ class Provocations:
             key_taken=end is None,
             status=None if said is None else int(said),
             undelivered=undelivered,
+            too_slow=provoked.took_s > DECLARED_S + ALLOWANCE_S,
             cause="" if end is None else end.cause,
         )
 

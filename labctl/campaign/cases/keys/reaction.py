@@ -58,6 +58,8 @@ class Reaction:
     cause: str
     undelivered: str
     """Why the radio says that the wrong message did not arrive, if it says so."""
+    too_slow: bool
+    """The hub was slower than it meant to be, and than the device had to bear."""
     at_us: int
 
     @property
@@ -223,6 +225,8 @@ def _lost(device: Subject, reaction: Reaction, since_us: int) -> str | None:
         return None
     if device.watch.of(device.eui64, Suspended, since_us=since_us):
         return "the hub told the device to be silent meanwhile"
+    if reaction.too_slow:
+        return "the hub was slower than it had declared"
     return reaction.undelivered or None
 
 
@@ -242,6 +246,7 @@ def _reaction(note: Note) -> Reaction:
         suite=suite if isinstance(suite, int) else None,
         cause=str(note.detail["cause"]),
         undelivered=str(note.detail["undelivered"]),
+        too_slow=bool(note.detail["too_slow"]),
         at_us=note.at_us,
     )
 
