@@ -328,6 +328,22 @@ def test_a_slow_hub_takes_what_it_declared_and_a_second() -> None:
     with_hub(scenario)
 
 
+@pytest.mark.parametrize(("delay_s", "too_slow"), [(0.5, False), (1.5, True)])
+def test_a_hub_that_was_kept_from_answering_says_so(delay_s: float, too_slow: bool) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.hub.provoke(IHD_EUI64, Provocation.SLOW)
+        device = await joined(bench)
+        bench.radio.delay_s = delay_s
+        await device.establish()
+        await asyncio.sleep(4 * SLOW_S)
+        await bench.settle()
+        (ended,) = notes(bench, ENDED)
+        assert ended["key_taken"]
+        assert ended["too_slow"] is too_slow
+
+    with_hub(scenario)
+
+
 def test_nothing_is_left_of_a_wrong_confirmation_when_the_hub_stops() -> None:
     radio = FakeCoordinator()
 
