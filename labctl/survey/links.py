@@ -22,6 +22,7 @@ _FAR_ABOVE_DB = 100
 
 LEVELS_UNKNOWN = "the levels are not known, so neither is the margin"
 NOTHING_OWED = "nothing could be heard: the device was not reached"
+NOT_BACK = "not heard here, after it had lost the hub at another place"
 
 
 class Side:
@@ -32,6 +33,8 @@ class Side:
         self.sensitivity_dbm = sensitivity_dbm
         self._taken: list[ProbeTaken] = []
         self._levels_known = False
+        self.not_back = False
+        """It had lost the hub before it came here, and was not heard since."""
         self._probes = DirectionProbes(sensitivity_dbm, rules)
 
     def add(self, probe: ProbeTaken) -> None:
@@ -113,6 +116,8 @@ class Side:
         )
 
     def _reason(self, result: Result) -> str:
+        if self.not_back and not result.levels.delivered:
+            return NOT_BACK
         if not result.probes:
             return NOTHING_OWED
         if not self.levels_known:

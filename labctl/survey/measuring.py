@@ -32,7 +32,9 @@ from labctl.survey.view import Progress, View
 
 
 class Measuring:
-    """One waypoint. `earlier` are the probes that were taken before it was broken off."""
+    """One waypoint. `earlier` are the probes that were taken before it was broken off; `not_back`
+    the devices that had lost the hub, and were not heard at this place.
+    """
 
     def __init__(
         self,
@@ -45,6 +47,7 @@ class Measuring:
         waypoint: int,
         airtime: Airtime,
         earlier: Iterable[ProbeTaken] = (),
+        not_back: Iterable[str] = (),
     ) -> None:
         self._session = session
         self._settings = settings
@@ -55,6 +58,8 @@ class Measuring:
         self._airtime = airtime
         self._own = {device.eui64: OwnReads(device) for device in self._devices}
         self._links: dict[tuple[str, Band], LinkProbes] = {}
+        self._not_back = frozenset(not_back)
+        self._reached: dict[str, bool] = {}
         self._earlier = tuple(earlier)
         for probe in self._earlier:
             self._link(probe.eui64, probe.band).add(probe)
@@ -81,6 +86,10 @@ class Measuring:
             self._session.bus.emit(both)
             found.append(both)
         return found
+
+    def unreached(self) -> set[str]:
+        """The devices that the last probe did not reach: they may have lost their network."""
+        return {eui64 for eui64, reached in self._reached.items() if not reached}
 
     # -- noise ------------------------------------------------------------------------------------
 
@@ -161,6 +170,7 @@ class Measuring:
             self._record(device, probed, at_us)
 
     def _record(self, device: DeviceUnderTest, probed: Probed, at_us: int) -> None:
+        self._reached[device.eui64] = probed.reached
         bearer = self._session.hub.bearers[probed.bearer]
         level, source = probed.heard_dbm, LevelSource.REPORTED
         if level is None:
@@ -303,6 +313,7 @@ class Measuring:
                 device_dbm=sensitivity(band.value, model).dbm,
                 rules=self._settings.rules,
             )
+            found.down.not_back = found.up.not_back = eui64 in self._not_back
         return found
 
 

@@ -13,16 +13,21 @@ from labctl.statistics.rules import PlanKind, Rules
 class SurveySettings:
     """`every_s` apart is when each device is probed: 32 probes, the fewest that pass, take half a
     minute. An answer is waited for up to `answer_s`. On 868 MHz neither the hub nor a device is
-    probed into more than `airtime_share` (0 to 1) of what is called limited (R22 annex D).
+    probed into more than `airtime_share` (0 to 1) of what is called limited (R22 annex D). A device
+    that lost the hub at the last place is waited for up to `back_within_s` at the next one.
     """
 
     rules: Rules = field(default_factory=Rules)
     every_s: float = 1.0
     answer_s: float = 5.0
     airtime_share: float = 0.9
+    back_within_s: float = 180.0
 
     def __post_init__(self) -> None:
-        if self.every_s <= 0 or self.answer_s <= 0 or not 0 < self.airtime_share <= 1:
+        if (
+            min(self.every_s, self.answer_s, self.back_within_s) <= 0
+            or not 0 < self.airtime_share <= 1
+        ):
             raise ValueError("times are longer than nothing, and a share is from 0 to 1")
 
     @classmethod

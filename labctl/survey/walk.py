@@ -14,8 +14,10 @@ from labctl.errors import UsageError
 from labctl.events import (
     Band,
     Direction,
+    Event,
     LevelSource,
     LinkJudged,
+    LinkSample,
     ProbeKind,
     ProbeTaken,
     SurveyEnded,
@@ -58,6 +60,7 @@ class Walk:
         self._airtime = Airtime(
             session.hub, session.clock, settings.airtime_share, self._sent_before()
         )
+        self._unreached: set[str] = set()
         for waypoint in self.data().waypoints:
             self._positions.stood(_place(waypoint))
 
@@ -131,6 +134,9 @@ class Walk:
             self._count(left.number, counts=False)
         number = len(self.data().waypoints) + 1
         self._carry(place)
+        not_back = await self._bring_back(stop)
+        if stop.is_set():
+            return None
         self.session.bus.emit(
             WaypointStarted(
                 at_us=self.session.clock.now_us(),
@@ -145,7 +151,7 @@ class Walk:
             )
         )
         self.session.recorder.flush()
-        return await self._measure(number, place, (), stop)
+        return await self._measure(number, place, (), stop, not_back)
 
     async def go_on(self, stop: asyncio.Event) -> list[LinkJudged] | None:
         """Go on with the waypoint that was broken off. Raises `UsageError` when there is none."""
@@ -161,7 +167,12 @@ class Walk:
         return await self._measure(left.number, place, earlier, stop)
 
     async def _measure(
-        self, number: int, place: Place, earlier: Iterable[ProbeTaken], stop: asyncio.Event
+        self,
+        number: int,
+        place: Place,
+        earlier: Iterable[ProbeTaken],
+        stop: asyncio.Event,
+        not_back: Iterable[str] = (),
     ) -> list[LinkJudged] | None:
         earlier = tuple(earlier)
         measuring = Measuring(
@@ -173,9 +184,14 @@ class Walk:
             waypoint=number,
             airtime=self._airtime,
             earlier=earlier,
+            not_back=not_back,
         )
         self._view.began(number, place, resumed=bool(earlier))
-        if not await measuring.run(stop):
+        try:
+            done = await measuring.run(stop)
+        finally:
+            self._unreached = measuring.unreached()
+        if not done:
             self.session.recorder.flush()
             return None
         found = measuring.judged()
@@ -191,6 +207,43 @@ class Walk:
         if bench is not None and place.position is not None:
             for device in self.devices:
                 bench.devices[device.name].carry(place.position)
+
+    async def _bring_back(self, stop: asyncio.Event) -> set[str]:
+        """Have devices that the last place cut off look for the hub here; those that do not come.
+
+        A virtual one is switched off and on, as a person would do it.
+        """
+        missing = {d.eui64: d for d in self.devices if d.eui64 in self._unreached}
+        if not missing:
+            return set()
+        heard = asyncio.Event()
+
+        def saw(event: Event) -> None:
+            if isinstance(event, LinkSample) and event.eui64 in missing:
+                del missing[Eui64(event.eui64)]
+                heard.set()
+
+        unsubscribe = self.session.bus.subscribe(saw)
+        try:
+            for device in tuple(missing.values()):
+                self._view.said(
+                    f"{device.name} was not reached at the last place: switch it off and on here"
+                )
+                if self.session.bench is not None:
+                    await self.session.bench.devices[device.name].power_off()
+                    self.session.bench.devices[device.name].power_on()
+            within_s = self.settings.back_within_s
+            self._view.waiting(within_s, "until it is heard, or that long")
+            async with asyncio.timeout(within_s):
+                while missing and not stop.is_set():
+                    heard.clear()
+                    await _either(heard, stop)
+        except TimeoutError:
+            for device in missing.values():
+                self._view.said(f"{device.name} was not heard within {within_s:.0f} s")
+        finally:
+            unsubscribe()
+        return set(missing)
 
     # -- what is said of it -----------------------------------------------------------------------
 
@@ -259,6 +312,15 @@ class Walk:
             )
         )
         return self.data()
+
+
+async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
+    tasks = [asyncio.ensure_future(each.wait()) for each in (one, other)]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def _place(row: WaypointRow) -> Place:

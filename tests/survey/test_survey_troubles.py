@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_house import HALL, KITCHEN, Leading, display_only, small_house, walked
+from small_house import HALL, KITCHEN, PARLOUR, Leading, display_only, small_house, walked
 
 from labctl.errors import ConfigurationError, ExitCode, RigError, UsageError
 from labctl.survey.commands import Command, Finish, GoOn, Measure, Place
+from labctl.survey.links import NOT_BACK
 from labctl.survey.view import Progress, View
 from labctl.survey.walk import Walk
 
@@ -50,6 +51,32 @@ def test_another_place_after_ctrl_c_leaves_the_open_waypoint_out(tmp_path: Path)
     ]
     assert leader.refusals == ["no waypoint was broken off"]
     assert (result.finished, result.exit_code) == (False, ExitCode.INTERRUPTED)
+
+
+def test_a_device_that_was_cut_off_is_brought_back_at_the_next_place(tmp_path: Path) -> None:
+    loaded = small_house(tmp_path)
+    places = (PARLOUR, PARLOUR, HALL)
+    leader = Leading(*(Measure(Place(room=room)) for room in places), Finish())
+    view = Keeping()
+    result = walked(loaded, tmp_path, leader, view=view)
+    found = [waypoint.links[0] for waypoint in result.data.waypoints]
+    assert [link.verdict for link in found] == ["fail", "fail", "pass"]
+    assert [link.down.reason for link in found if link.down] == ["too much is lost", NOT_BACK, ""]
+    assert view.texts[-3:] == [
+        "virtual-ihd was not reached at the last place: switch it off and on here",
+        "virtual-ihd was not heard within 180 s",
+        "virtual-ihd was not reached at the last place: switch it off and on here",
+    ]
+
+
+class Keeping(View):
+    """Keeps what was said."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def said(self, text: str) -> None:
+        self.texts.append(text)
 
 
 def test_probes_while_the_stick_is_out_count_nowhere(tmp_path: Path) -> None:
