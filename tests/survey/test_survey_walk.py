@@ -180,6 +180,9 @@ def test_a_paused_walk_goes_on_in_another_run(tmp_path: Path) -> None:
     loaded = small_house(tmp_path)
     first = walked(loaded, tmp_path, Leading(Measure(Place(room=HALL))))
     assert (first.finished, first.exit_code) == (False, ExitCode.PASS)
+    assert rows(tmp_path, "SELECT verdict, reasons FROM runs") == [
+        ("incomplete", '["virtual-stone-house: the survey is not ended"]')
+    ]
     leader = Leading(Measure(Place(room=KITCHEN)), Finish())
     second = walked(loaded, tmp_path, leader, resume=True)
     assert second.data.survey.id == first.data.survey.id
@@ -189,6 +192,29 @@ def test_a_paused_walk_goes_on_in_another_run(tmp_path: Path) -> None:
         (2, KITCHEN, second.run_id),
     ]
     assert [link.verdict for link in second.data.waypoints[0].links] == ["pass"]
+
+
+def test_two_devices_measure_both_bands_at_the_same_places(tmp_path: Path) -> None:
+    def both(inventory: dict[str, Any], rig: dict[str, Any]) -> None:
+        """As it is shipped: a display on 2.4 GHz, and behind stone a CAD that chose 868 MHz."""
+
+    loaded = small_house(tmp_path, both)
+    result = walked(loaded, tmp_path, Leading(Measure(Place(room=PARLOUR)), Finish()))
+    (room,) = result.data.together.rooms
+    assert {band.value: reach.verdict.value for band, reach in room.bands.items()} == {
+        "2.4 GHz": "fail",
+        "868 MHz": "pass",
+    }
+    assert room.advice.text == "868 MHz here (2.4 GHz: fail)"
+    assert result.exit_code is ExitCode.PASS
+    names = {device.id: device.name for device in result.data.devices}
+    alone = {names[key]: each.site.text for key, each in result.data.each.items()}
+    assert alone == {
+        "virtual-ihd": "not on the one band that was measured in parlour",
+        "virtual-dual-cad": "868 MHz in parlour",
+    }
+    (limit,) = result.data.remarks
+    assert limit.text.startswith("virtual-dual-cad could be on 2.4 GHz too")
 
 
 def test_two_waypoints_of_a_room_are_at_two_points_also_after_a_pause(tmp_path: Path) -> None:
