@@ -162,7 +162,7 @@ def run(
     if result.trouble:
         output.fail(f"the rig was out: {result.trouble}")
     if unwritten:
-        output.fail(f"report and evidence were not written: {unwritten.what}")
+        output.fail(f"not all outputs were written: {unwritten.what}")
     for each in made.left_out if made else ():
         output.warning(f"not in the evidence: {each}")
     return result.exit_code

@@ -7,6 +7,7 @@ xUnit plugin allows all of it.
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,6 +17,7 @@ from synthetic_campaign import NASTY, write_campaign
 from synthetic_runs import Story, healthy
 
 from labctl import events as ev
+from labctl.cli.main import main
 from labctl.record.recorder import Recorder
 from labctl.report import write_report
 
@@ -194,3 +196,18 @@ def test_a_bench_run_has_none(tmp_path: Path) -> None:
     assert len(write_report(tmp_path / "lab.db", 1, tmp_path)) == 3
     with pytest.raises(UsageError, match="is no campaign"):
         write_report(tmp_path / "lab.db", 1, tmp_path, ["junit"])
+
+
+def test_the_report_command_writes_it_with_the_others_or_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id = str(write_campaign(tmp_path / "lab.db", cases=3))
+    words = ["--db", str(tmp_path / "lab.db"), "--out", str(tmp_path / "out"), "--json"]
+    for more, formats in (
+        ([], ["html", "md", "json", "junit"]),
+        (["--format", "junit"], ["junit"]),
+    ):
+        assert main(["report", run_id, *words, *more]) == 0
+        told = json.loads(capsys.readouterr().out)["data"]
+        assert [each["format"] for each in told] == formats
+        checked(Path(told[-1]["path"]).read_text())
