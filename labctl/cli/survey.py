@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,8 +137,6 @@ def start(
             "a survey is resumed as it was begun",
             mend="leave --site, --device, --hub-at, --plan, --scale and --fresh out",
         )
-    if waypoints is None and not sys.stdin.isatty() and output.json:
-        raise UsageError("nobody is there to be asked", mend="give --waypoints FILE")
     configure_logging(output.verbosity, output.message)
     path = locate_database(database, loaded.inventory_path).path
     leader, written_site = _leader(output, loaded, waypoints)
@@ -187,9 +184,9 @@ def _leader(output: Output, loaded: Any, waypoints: Path | None) -> tuple[Leader
     from labctl.survey.leaders import Person, Script
 
     if waypoints is None:
-        from labctl.cli.survey_view import ask_line
+        from labctl.cli.survey_view import TypedLines
 
-        return Person(ask_line, lambda error: output.message(str(error))), None
+        return Person(TypedLines().ask, lambda error: output.message(str(error))), None
     from labctl.survey.places import Positions
     from labctl.survey.waypoints_file import read_waypoints, steps
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from labctl.errors import UsageError
 from labctl.survey.view import Progress, View
 
 if TYPE_CHECKING:
@@ -26,23 +28,42 @@ def when(at_us: int) -> str:
     return datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M")
 
 
-async def ask_line(prompt: str, stop: asyncio.Event) -> str | None:
-    """A line that somebody types, while the rig goes on; None at its end, or when `stop` is set.
+class TypedLines:
+    """Lines from the standard input, while the rig goes on.
 
-    It looks for a line every 0.2 s, so that no thread is left waiting for one when the walk ends.
+    It looks for one every 0.2 s, so that no thread is left waiting when the walk ends.
     """
-    sys.stderr.write(f"\n{prompt}")
-    sys.stderr.flush()
-    loop = asyncio.get_running_loop()
-    while not await loop.run_in_executor(None, _typed):
-        if stop.is_set():
+
+    def __init__(self) -> None:
+        """Raise `UsageError` when there is no standard input."""
+        try:
+            self._input = sys.stdin.fileno()
+        except (AttributeError, OSError, ValueError):
+            raise UsageError(
+                "nobody is there to be asked", mend="say where to go with --waypoints FILE"
+            ) from None
+        self._typed = b""
+        self._ended = False
+
+    async def ask(self, prompt: str, stop: asyncio.Event) -> str | None:
+        """The next line; None at the end of the input, or when `stop` is set."""
+        sys.stderr.write(f"\n{prompt}")
+        sys.stderr.flush()
+        loop = asyncio.get_running_loop()
+        while b"\n" not in self._typed and not self._ended:
+            if stop.is_set():
+                return None
+            if await loop.run_in_executor(None, self._something_came):
+                more = os.read(self._input, 4096)
+                self._typed += more
+                self._ended = not more
+        line, _, self._typed = self._typed.partition(b"\n")
+        if self._ended and not line:
             return None
-    line = sys.stdin.readline()
-    return line.rstrip("\n") if line else None
+        return line.decode(errors="replace")
 
-
-def _typed() -> bool:
-    return bool(select.select([sys.stdin], [], [], _LOOK_EVERY_S)[0])
+    def _something_came(self) -> bool:
+        return bool(select.select([self._input], [], [], _LOOK_EVERY_S)[0])
 
 
 class TerminalView(View):
