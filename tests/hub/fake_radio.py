@@ -287,7 +287,9 @@ class FakeDevice:
     ) -> bytes | None:
         """The answer to a Read Attributes, without its header; None for none."""
         data = b"\x00\x5a\x00" + b"".join(a.to_bytes(2, "little") for a in attributes)
-        answers = await self.ask(data, cluster=cluster, endpoint=endpoint, secured=secured)
+        sent = await self.ask(data, cluster=cluster, endpoint=endpoint, secured=secured)
+        # The hub may have a question of its own at the same time: that one is no answer.
+        answers = [frame for frame in sent if frame[0] & 0x08]
         if not answers:
             return None
         (answer,) = answers

@@ -162,6 +162,7 @@ def test_a_run_begins_and_ends_with_its_verdict_and_reasons(recorder: Recorder) 
         "config_sha256": "ab" * 32,
         "note": "a note",
         "reasons": '["a", "b"]',
+        "pruned_us": None,
     }
     run = find_run(recorder.connection, "virtual")
     assert run.simulated is True
