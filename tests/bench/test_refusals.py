@@ -62,7 +62,7 @@ def test_a_wrong_install_code_is_a_failed_join_with_its_likely_cause(tmp_path: P
     attempts = recorded[eui64_of(session, "virtual-ihd")]
     assert len(attempts) >= 2
     assert {outcome for _, outcome, _ in attempts} == {"failed"}
-    assert all("install code" in cause for _, _, cause in attempts)
+    assert all("install code" in cause for _, _, cause in attempts), attempts
     assert [o for _, o, _ in recorded[eui64_of(session, "virtual-cad")]] == ["authorised"]
     assert session.assessment is not None
     # The code may be wrong in the inventory: that is not the device's failure.

@@ -49,7 +49,7 @@ from labctl.radio.znp.forming import (
     set_power,
     start,
 )
-from labctl.radio.znp.joins import join_seen
+from labctl.radio.znp.joins import TOLD_AFTER_S, join_seen
 from labctl.radio.znp.link_keys import LinkKeys
 from labctl.radio.znp.memory import Memory
 from labctl.radio.znp.policies import Policies
@@ -545,7 +545,7 @@ class ZnpCoordinator(Coordinator):
             eui64,
             nwk,
             parent,
-            is_open=self._now_s() < self._open_until_s,
+            is_open=self._now_s() < self._open_until_s + TOLD_AFTER_S,
             had_nwk=None if eui64 in self._unheard else self._addresses.nwk_of(eui64),
             key_missing=self._policies.may_be_keyless(eui64),
         )

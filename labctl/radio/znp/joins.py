@@ -11,6 +11,10 @@ from labctl.events import JoinKind
 from labctl.radio.coordinator import JoinDecision, JoinSeen
 from labctl.smart_energy.eui64 import Eui64
 
+TOLD_AFTER_S = 2.0
+"""How long after it associated a device may be told of: one that did at the last moment of the
+window is a joiner, although joining is closed by then."""
+
 
 def join_seen(
     eui64: Eui64, nwk: int, parent: int, *, is_open: bool, had_nwk: int | None, key_missing: bool
