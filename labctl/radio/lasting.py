@@ -42,9 +42,10 @@ ASK_EVERY_S: Final = 10.0
 PATIENCE_S: Final = 6.0
 """How long each of the two answers may take whose lack means that it is hung. One that was lost to
 garbage on the line is missed so soon after it that the radio is back within 10 s."""
-FIRST_PAUSE_S: Final = 1.0
-LONGEST_PAUSE_S: Final = 2.0
-"""Between two attempts: 1, 2, 2, ... s. A stick that is back is to be found within seconds."""
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 1.0
+"""Between two attempts: 0.5, 1, 1, ... s. An attempt that garbage spoils takes bellows 7.5 s (three
+resets of 2.5 s each): what is left must do for the next, within 10 s."""
 SWITCH_AFTER: Final = 2
 """Attempts that failed before the power is switched off and on, where it can be."""
 _START_S: Final = 60.0
